@@ -1,0 +1,1 @@
+"""Passwords and tokens: pure, on libsodium and argon2."""

@@ -1,0 +1,1 @@
+"""What every part stands on: clock, ids, errors, event and route tables, configuration, logs, tasks."""

@@ -1,0 +1,194 @@
+"""Configuration: one TOML file, an environment overlay, defaults that are safe. Unknown keys are errors.
+
+`HUBBUB_LIMITS__SIGNUP_PER_H=1000` sets `[limits] signup_per_h`; two underscores part the levels.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names the key and what to write instead."""
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8008
+    data: str = "./data"
+    public_url: str = ""
+    registration: Literal["auto", "open", "invite", "closed"] = "auto"
+    """auto: open on loopback, invite elsewhere."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web origins besides our own that may call; ("*",): all."""
+    directory: bool = False
+    """True: user search covers everybody, not only people one shares a room with."""
+    drain_s: float = 10.0
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of DESIGN section 7. Rates of 0 mean: no limit."""
+
+    packet_bytes: int = 262_144
+    max_payload_bytes: int = 1_000_000
+    text_chars: int = 16_384
+    send_per_s: float = 20.0
+    send_burst: int = 60
+    event_per_s: float = 100.0
+    event_burst: int = 300
+    login_fail_per_min: int = 10
+    signup_per_h: int = 20
+    http_per_s: float = 50.0
+    http_burst: int = 200
+    connect_per_s: float = 5.0
+    connect_address_per_s: float = 200.0
+    outbox_bytes: int = 1_048_576
+    unauthenticated_s: float = 10.0
+    request_head_s: float = 10.0
+    request_body_s: float = 30.0
+    head_bytes: int = 16_384
+    file_bytes: int = 2 * 1024**3
+    rooms_per_user: int = 10_000
+    group_members: int = 100_000
+    sockets_per_user: int = 100
+    pending_per_socket: int = 512
+    """Events of one socket that may wait for their acknowledgement at once."""
+
+
+class Hub(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ping_interval_s: float = 25.0
+    ping_timeout_s: float = 20.0
+    merge_ms: float = 2.0
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    dedup_days: int = 30
+    retention_days: int = 0
+    """Content older than this is blanked; 0: kept for ever."""
+
+
+class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    away_after_s: float = 300.0
+    offline_after_s: float = 5.0
+
+
+class Accounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access_token_s: int = 900
+    refresh_token_s: int = 90 * 86_400
+
+
+class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    server: Server = Server()
+    limits: Limits = Limits()
+    hub: Hub = Hub()
+    log: Log = Log()
+    presence: Presence = Presence()
+    accounts: Accounts = Accounts()
+    logging: Logging = Logging()
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(self.server.host)
+
+    @property
+    def registration(self) -> str:
+        if self.server.registration != "auto":
+            return self.server.registration
+        return "open" if self.on_loopback else "invite"
+
+
+NO_LIMITS: Mapping[str, Any] = {
+    "send_per_s": 0, "event_per_s": 0, "login_fail_per_min": 0, "signup_per_h": 0, "http_per_s": 0,
+    "connect_per_s": 0, "connect_address_per_s": 0, "sockets_per_user": 0, "pending_per_socket": 0,
+}  # fmt: skip
+"""What `--limits off` sets (loopback only): rates and counts go, sizes stay."""
+
+
+def load_config(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read the file (if any), lay the environment and then `overrides` ({"server": {"port": 1}}) over it.
+
+    Raises:
+        ConfigError: unreadable file, unknown key (with the nearest known one), wrong type or value.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: is not TOML: {error}") from None
+    _overlay(tree, _from_environment(os.environ if environ is None else environ))
+    _overlay(tree, dict(overrides or {}))
+    _check_names(tree)
+    try:
+        return msgspec.convert(tree, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"configuration: {error}") from None
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, text in environ.items():
+        section, mark, key = name.removeprefix("HUBBUB_").lower().partition("__")
+        if not name.startswith("HUBBUB_") or not mark:
+            continue
+        value: Any = text
+        if text.startswith("["):
+            value = msgspec.json.decode(text)
+        tree.setdefault(section, {})[key] = value
+    return tree
+
+
+def _overlay(tree: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for section, values in above.items():
+        if isinstance(values, Mapping) and isinstance(tree.get(section), dict):
+            tree[section].update(values)
+        else:
+            tree[section] = dict(values) if isinstance(values, Mapping) else values
+
+
+def _check_names(tree: Mapping[str, Any]) -> None:
+    sections = {f.name: f.type for f in msgspec.structs.fields(Config)}
+    for section, values in tree.items():
+        if section not in sections:
+            raise ConfigError(f"unknown section [{section}]{_suggest(section, sections)}")
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"[{section}] must be a table")
+        known = {f.name for f in msgspec.structs.fields(sections[section])}
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"unknown key {section}.{key}{_suggest(key, known)}")
+
+
+def _suggest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are: {', '.join(sorted(known))}"

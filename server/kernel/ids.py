@@ -1,0 +1,55 @@
+"""Identifiers: opaque, time-ordered strings (UUIDv7, RFC 9562 section 5.7), one type for each idea."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Callable
+from typing import Annotated, NewType, Protocol
+
+import msgspec
+
+UserId = NewType("UserId", str)
+DeviceId = NewType("DeviceId", str)
+SessionId = NewType("SessionId", str)
+SocketId = NewType("SocketId", str)
+RoomId = NewType("RoomId", str)
+LogId = NewType("LogId", str)
+EventId = NewType("EventId", str)
+Seq = NewType("Seq", int)
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""An id as it comes from a client: opaque, 1..64 characters."""
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z", re.I)
+
+
+class Ids(Protocol):
+    """Makes identifiers. `at_ms` is the time they carry, milliseconds since the Unix epoch."""
+
+    def new(self, at_ms: int) -> str: ...
+
+
+class RandomIds:
+    """Unguessable UUIDv7s: 48 bits of time, 74 random bits."""
+
+    def new(self, at_ms: int) -> str:
+        return uuid7(at_ms, os.urandom)
+
+
+def uuid7(at_ms: int, random_bytes: Callable[[int], bytes]) -> str:
+    """A UUIDv7 dated `at_ms`. Layout: 48 bits time, 4 version, 12 random, 2 variant, 62 random."""
+    noise = int.from_bytes(random_bytes(10), "big")
+    value = (at_ms & (1 << 48) - 1) << 80
+    value |= 0x7 << 76 | (noise >> 68 & 0xFFF) << 64
+    value |= 0b10 << 62 | (noise & (1 << 62) - 1)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def uuid7_time_ms(text: str) -> int | None:
+    """The time a UUIDv7 carries, milliseconds since the Unix epoch; None when `text` is not one."""
+    if _UUID7.match(text) is None:
+        return None
+    return uuid.UUID(text).int >> 80
