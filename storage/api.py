@@ -1,8 +1,9 @@
-"""The seams of storage: room log, projections, accounts. Each has one contract suite over all implementations.
+"""The seams of storage: room log, projections, accounts; one contract suite for each.
 
-The log is the truth; projections are what is fast to read and can be rebuilt from it (server.chat.fold).
-All methods may raise `Unavailable` (the store cannot serve; nothing of the call was stored, or, for a call
-that was under way, its outcome must be read). Lists are ordered as stated, times are ms since the Unix epoch.
+The log is the truth; projections are what is fast to read and can be rebuilt from it
+(server.chat.fold). All methods may raise `Unavailable`: the store cannot serve and nothing of the
+call was stored, or, for a call that was under way, its outcome must be read. Lists are ordered as
+stated, times are ms since the Unix epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import msgspec
 
 from server.kernel.ids import DeviceId, EventId, LogId, RoomId, Seq, SessionId, UserId
 
-# ---- the room log --------------------------------------------------------------------------------------
+NO_SEQ = Seq(0)
+"""Before the first event."""
+
+# ---- the room log --------------------------------------------------------------------------------
 
 EventType = Literal["message", "edit", "delete", "reaction", "member", "room", "call", "mls"]
 Gone = Literal["deleted", "expired", "erased"]
@@ -29,8 +33,10 @@ class Mentions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """A row of a room's log, and its shape on the wire (PROTOCOL section 2 "An event").
 
-    `content` is JSON as stored, None only when `gone` says why. `n` is the running number of main-line
-    messages up to and with this event; it and `client_id` are taken off by `public`/`own` before the wire.
+    `content` is JSON as stored, None only when `gone` says why. `n` is the running number of main-
+    line
+    messages up to and with this event; it and `client_id` are taken off by `public`/`own` before
+    the wire.
     """
 
     room_id: RoomId
@@ -55,7 +61,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A client's id for a command: the key (sender, client_id) in a room stands for the event `seq`.
+    """A client's id for a command: the key (sender, client_id) in a room stands for the event
+    `seq`.
 
     `digest`: 16 bytes of the command, to tell a retry from another command with the same id.
     """
@@ -71,7 +78,8 @@ class Claim:
 class Batch:
     """What is appended at once to one room, all or nothing, conditioned on the head.
 
-    `events` carry seq head+1, head+2 ... without holes (may be empty: only claims). `claims` may name older
+    `events` carry seq head+1, head+2 ... without holes (may be empty: only claims). `claims` may
+    name older
     seqs (a reaction that is already there). `blanks` are rows of this room whose content goes.
     """
 
@@ -84,7 +92,8 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was stored: the head is another, or some claims are taken. Both are told, so no second read.
+    """Nothing was stored: the head is another, or some claims are taken. Both are told, so no
+    second read.
 
     `taken` maps (sender_id, client_id) to the claim that is there.
     """
@@ -95,7 +104,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """`head` 0: empty. `first_seq`: the oldest row that is still there (head + 1 if none). `n` at the head."""
+    """`head` 0: empty. `first_seq`: the oldest row that is still there (head + 1 if none). `n` at
+    the head.
+    """
 
     log_id: LogId
     head: Seq
@@ -104,7 +115,9 @@ class LogHead:
 
 
 class RoomLog(Protocol):
-    """Events of rooms, in order. `seq` starts at 1 and has no holes; only blanking changes a row, ever."""
+    """Events of rooms, in order. `seq` starts at 1 and has no holes; only blanking changes a row,
+    ever.
+    """
 
     async def create(self, room_id: RoomId, log_id: LogId) -> bool:
         """Make an empty log. False (and nothing changed) if the room has one."""
@@ -115,7 +128,9 @@ class RoomLog(Protocol):
         ...
 
     async def append(self, batch: Batch) -> Refused | None:
-        """None: all of it is durable (P1). Calls of one process for one room take effect in call order."""
+        """None: all of it is durable (P1). Calls of one process for one room take effect in call
+        order.
+        """
         ...
 
     async def read(
@@ -129,7 +144,8 @@ class RoomLog(Protocol):
         messages: bool = False,
         max_bytes: int = 262_144,
     ) -> tuple[list[Event], bool]:
-        """Rows with after < seq < before, ascending: the first `limit` of them, or with `newest` the last.
+        """Rows with after < seq < before, ascending: the first `limit` of them, or with `newest`
+        the last.
 
         `messages`: only rows of type message. At most `max_bytes` of content, but at least one row.
         Returns the rows and whether more satisfy the bounds. Cost is of the page, wherever it lies.
@@ -139,7 +155,9 @@ class RoomLog(Protocol):
     async def rows(self, room_id: RoomId, seqs: Collection[Seq]) -> dict[Seq, Event]: ...
 
     async def counts(self, points: Collection[tuple[RoomId, Seq]]) -> dict[tuple[RoomId, Seq], int]:
-        """`n` at each (room, seq); 0 for seq 0; of the nearest older row where that row was dropped."""
+        """`n` at each (room, seq); 0 for seq 0; of the nearest older row where that row was
+        dropped.
+        """
         ...
 
     async def claims(
@@ -151,7 +169,9 @@ class RoomLog(Protocol):
         ...
 
     async def blank(self, room_id: RoomId, seqs: Collection[Seq], gone: Gone) -> None:
-        """Content, mentions and file_ids go from rows not yet gone; digest, ids, order and `n` stay."""
+        """Content, mentions and file_ids go from rows not yet gone; digest, ids, order and `n`
+        stay.
+        """
         ...
 
     async def due(self, now_ms: int, limit: int) -> list[tuple[RoomId, Seq]]:
@@ -177,7 +197,7 @@ class RoomLog(Protocol):
     async def room_ids(self) -> list[RoomId]: ...
 
 
-# ---- projections ---------------------------------------------------------------------------------------
+# ---- projections ---------------------------------------------------------------------------------
 
 RoomKind = Literal["direct", "group", "broadcast"]
 Visibility = Literal["private", "public"]
@@ -199,15 +219,17 @@ class RoomRow(msgspec.Struct, frozen=True):
 
 
 class MemberRow(msgspec.Struct, frozen=True):
-    """`joined_seq`: his own member event (history: joined starts there). For a broadcast reader: head then."""
+    """`joined_seq`: his own member event (history: joined starts there). For a broadcast reader:
+    head then.
+    """
 
     room_id: RoomId
     user_id: UserId
     role: Role
     joined_seq: Seq
     joined_at: int
-    read_seq: Seq = Seq(0)
-    delivered_seq: Seq = Seq(0)
+    read_seq: Seq = NO_SEQ
+    delivered_seq: Seq = NO_SEQ
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +251,9 @@ class DropMember:
 
 @dataclass(frozen=True, slots=True)
 class PutMention:
-    """`user_id` "*" mentions the room. Counted for a member while seq > his read_seq and he is not the sender."""
+    """`user_id` "*" mentions the room. Counted for a member while seq > his read_seq and he is not
+    the sender.
+    """
 
     user_id: UserId
     sender_id: UserId
@@ -247,7 +271,9 @@ class PutEdit:
 
 @dataclass(frozen=True, slots=True)
 class PutGone:
-    """The message `seq` has no content any more; its edits, mentions and reactions in projections go too."""
+    """The message `seq` has no content any more; its edits, mentions and reactions in projections
+    go too.
+    """
 
     seq: Seq
     gone: Gone
@@ -281,8 +307,8 @@ class PutReceipt:
     """Maxima: they only grow."""
 
     user_id: UserId
-    read_seq: Seq = Seq(0)
-    delivered_seq: Seq = Seq(0)
+    read_seq: Seq = NO_SEQ
+    delivered_seq: Seq = NO_SEQ
 
 
 Change = (
@@ -303,7 +329,9 @@ class ThreadSummary(msgspec.Struct, frozen=True):
 
 
 class MessageState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """State of a message at the head, PROTOCOL "view messages". Only for messages that differ from as-sent."""
+    """State of a message at the head, PROTOCOL "view messages". Only for messages that differ from
+    as-sent.
+    """
 
     content: msgspec.Raw | None = None
     edited_seq: Seq | None = None
@@ -330,8 +358,10 @@ class Projections(Protocol):
     ) -> bool:
         """Apply the fold of events from_seq+1..to_seq, idempotently.
 
-        Done (True) only if the room's applied_seq is from_seq and, where log and projections share a store,
-        the log's head is at least to_seq; else nothing changes (False). An embedded store puts it into the
+        Done (True) only if the room's applied_seq is from_seq and, where log and projections share
+        a store,
+        the log's head is at least to_seq; else nothing changes (False). An embedded store puts it
+        into the
         same transaction as an `append` that was called in the same loop turn before it.
         """
         ...
@@ -374,7 +404,9 @@ class Projections(Protocol):
     async def public_rooms(
         self, query: str, *, after: RoomId | None = None, limit: int = 50
     ) -> list[tuple[RoomRow, int]]:
-        """Public rooms whose name contains `query` (case-insensitive), by id, with their member counts."""
+        """Public rooms whose name contains `query` (case-insensitive), by id, with their member
+        counts.
+        """
         ...
 
     async def claim_direct(self, a: UserId, b: UserId, room_id: RoomId) -> RoomId:
@@ -404,7 +436,7 @@ class Projections(Protocol):
         ...
 
 
-# ---- accounts ------------------------------------------------------------------------------------------
+# ---- accounts ------------------------------------------------------------------------------------
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -430,7 +462,9 @@ class DeviceRow(msgspec.Struct, frozen=True):
 
 
 class SessionRow(msgspec.Struct, frozen=True):
-    """`generation` counts refreshes; `used_generation` is the newest one whose tokens were presented."""
+    """`generation` counts refreshes; `used_generation` is the newest one whose tokens were
+    presented.
+    """
 
     id: SessionId
     user_id: UserId
@@ -461,7 +495,9 @@ class PresenceRow(msgspec.Struct, frozen=True):
 
 
 class Accounts(Protocol):
-    """Users, devices, login sessions, invitations, blocks, presence settings, secrets of the server."""
+    """Users, devices, login sessions, invitations, blocks, presence settings, secrets of the
+    server.
+    """
 
     async def add_user(
         self, user: UserRow, *, invite_hash: str | None = None, now_ms: int = 0
@@ -477,7 +513,9 @@ class Accounts(Protocol):
     async def search_users(
         self, query: str, *, among: Collection[UserId] | None, limit: int
     ) -> list[UserRow]:
-        """By prefix of the user name or of a word of the display name, case-insensitive, by user name."""
+        """By prefix of the user name or of a word of the display name, case-insensitive, by user
+        name.
+        """
         ...
 
     async def all_users(self, *, after: str | None = None, limit: int = 500) -> list[UserRow]:
@@ -507,7 +545,9 @@ class Accounts(Protocol):
     async def advance_session(
         self, session_id: SessionId, *, from_generation: int, now_ms: int, expires_at: int
     ) -> bool:
-        """generation from -> from+1, used_generation = from. False if it was not at `from_generation` or is ended."""
+        """generation from -> from+1, used_generation = from. False if it was not at
+        `from_generation` or is ended.
+        """
         ...
 
     async def use_session(self, session_id: SessionId, *, generation: int, now_ms: int) -> None:

@@ -1,1 +1,3 @@
-"""What every part stands on: clock, ids, errors, event and route tables, configuration, logs, tasks."""
+"""What every part stands on: clock, ids, errors, event and route tables, configuration, logs,
+tasks.
+"""

@@ -1,4 +1,4 @@
-"""Time as a dependency: `System` for the process, `Virtual` for tests that live years in a second."""
+"""Time as a dependency: `System` for the process, `Virtual` for tests that live years."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class System:
 
 
 class Virtual:
-    """A clock that moves when told. `jump_ms` shifts wall time alone, as an operator's correction does."""
+    """A clock that moves when told. `jump_ms` shifts wall time alone, as an operator's correction
+    does.
+    """
 
     def __init__(self, start_ms: int = 1_800_000_000_000) -> None:
         self._wall_ms = start_ms

@@ -1,4 +1,5 @@
-"""Configuration: one TOML file, an environment overlay, defaults that are safe. Unknown keys are errors.
+"""Configuration: one TOML file, an environment overlay, defaults that are safe. Unknown keys are
+errors.
 
 `HUBBUB_LIMITS__SIGNUP_PER_H=1000` sets `[limits] signup_per_h`; two underscores part the levels.
 """
@@ -124,7 +125,8 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Read the file (if any), lay the environment and then `overrides` ({"server": {"port": 1}}) over it.
+    """Read the file (if any), lay the environment and then `overrides` ({"server": {"port": 1}})
+    over it.
 
     Raises:
         ConfigError: unreadable file, unknown key (with the nearest known one), wrong type or value.

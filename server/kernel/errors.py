@@ -1,6 +1,7 @@
 """All refusals of the program: one class for each code of the wire contract.
 
-A code is what a program reads, the text is what a person reads: it says what to do next. Anything that is
+A code is what a program reads, the text is what a person reads: it says what to do next. Anything
+that is
 not an AppError is a fault of ours: it is logged with its traceback and answered as `internal`.
 """
 

@@ -1,6 +1,7 @@
 """How a part declares what it answers: tables of socket events and of HTTP routes.
 
-A part fills a table at import time, `server.compose` binds its service to it, the hub and the HTTP server
+A part fills a table at import time, `server.compose` binds its service to it, the hub and the HTTP
+server
 only serve what is bound. Handlers translate between the wire and the service; they decide nothing.
 """
 
@@ -31,14 +32,16 @@ class Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A payload or query without members."""
 
 
-# ---- socket events -------------------------------------------------------------------------------------
+# ---- socket events -------------------------------------------------------------------------------
 
 EventHandler = Callable[[Context, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
 class BoundEvent:
-    """One client event of the wire: its name, its shape, its handler, and the name of its rate limit."""
+    """One client event of the wire: its name, its shape, its handler, and the name of its rate
+    limit.
+    """
 
     name: str
     shape: type[msgspec.Struct]
@@ -54,10 +57,14 @@ class EventTable:
         @events.on("typing:set", SetTyping)
         async def set_typing(ctx: Context, cmd: SetTyping, typing: Typing) -> dict[str, object]: ...
 
-    The third argument is the service that `bind` supplies. What the handler returns becomes the `data` of
-    the acknowledgement: a dict or a msgspec Struct. `rate` names a bucket of the limits in force ("send":
-    `limits.send_per_s` and `send_burst` for each user); None: only the hub's general bucket of a socket.
-    A handler awaits the store's future directly, in its own task: what it returns is acknowledged in the
+    The third argument is the service that `bind` supplies. What the handler returns becomes the
+    `data` of
+    the acknowledgement: a dict or a msgspec Struct. `rate` names a bucket of the limits in force
+    ("send":
+    `limits.send_per_s` and `send_burst` for each user); None: only the hub's general bucket of a
+    socket.
+    A handler awaits the store's future directly, in its own task: what it returns is acknowledged
+    in the
     same loop turn, before what the service announces after it.
     """
 
@@ -84,13 +91,14 @@ class EventTable:
         )
 
 
-# ---- HTTP routes ---------------------------------------------------------------------------------------
+# ---- HTTP routes ---------------------------------------------------------------------------------
 
 
 class Request(msgspec.Struct, frozen=True):
     """One HTTP request, checked. `ctx` is None only on routes with `login=False`.
 
-    `path`: the values of the `{names}` of the route's path. `query` and `body`: instances of the declared
+    `path`: the values of the `{names}` of the route's path. `query` and `body`: instances of the
+    declared
     shapes. `peer` is the client's address; it goes to limits only, never to a log or an answer.
     """
 
@@ -120,7 +128,9 @@ RouteHandler = Callable[[Request], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Route:
-    """A declared route. `answer` is the shape of the success body (None: 204), for OpenAPI and encoding."""
+    """A declared route. `answer` is the shape of the success body (None: 204), for OpenAPI and
+    encoding.
+    """
 
     method: str
     path: str

@@ -1,4 +1,6 @@
-"""Identifiers: opaque, time-ordered strings (UUIDv7, RFC 9562 section 5.7), one type for each idea."""
+"""Identifiers: opaque, time-ordered strings (UUIDv7, RFC 9562 section 5.7), one type for each
+idea.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""JSON as the wire contract wants it: one encoder for all, and a strict reading of what clients send."""
+"""JSON as the wire contract wants it: one encoder for all, and a strict reading of what clients
+send.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 
 encode = _encoder.encode
-"""bytes of a JSON-compatible value or msgspec Struct; None members of Structs with omit_defaults go away."""
+"""bytes of a JSON-compatible value or msgspec Struct; None members of Structs with omit_defaults
+go away.
+"""
 
 canonical = _canonical.encode
 """The same value always gives the same bytes: for digests."""

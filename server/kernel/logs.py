@@ -39,7 +39,9 @@ def get_logger(name: str) -> Any:
 
 
 def configure_logs(level: str = "info", style: str = "auto") -> None:
-    """Send all logs, the standard library's too, to stderr. `style`: json, console, or auto by the terminal."""
+    """Send all logs, the standard library's too, to stderr. `style`: json, console, or auto by the
+    terminal.
+    """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

@@ -1,6 +1,7 @@
 """The hub as the other parts see it: whom to tell what, and who is connected.
 
-`server.hub` implements `Outlet`, `server.compose` hands it to chat, presence and accounts. All methods are
+`server.hub` implements `Outlet`, `server.compose` hands it to chat, presence and accounts. All
+methods are
 plain calls: they queue bytes on bounded outboxes and never wait.
 """
 
@@ -25,7 +26,8 @@ class Outlet(Protocol):
     def room_event(
         self, room_id: RoomId, event: msgspec.Struct, *, sender: UserId, own: msgspec.Struct
     ) -> None:
-        """`room:event` to every socket of the room: `own` (with `client_id`) to the sender's, else `event`.
+        """`room:event` to every socket of the room: `own` (with `client_id`) to the sender's, else
+        `event`.
 
         Calls of one room must come in the order of `seq`.
         """
@@ -62,7 +64,7 @@ class Outlet(Protocol):
     def leave(self, user_id: UserId, room_id: RoomId) -> None: ...
 
     def end_sessions(self, session_ids: Collection[SessionId], reason: str) -> None:
-        """`session:ended {reason}` to the sockets of these sessions, then close them (within 1 s)."""
+        """`session:ended {reason}` to the sockets of these sessions, then close (within 1 s)."""
         ...
 
     def online(self, user_id: UserId) -> bool: ...

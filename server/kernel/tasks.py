@@ -12,7 +12,9 @@ log = get_logger(__name__)
 
 
 class TaskOwner:
-    """Starts tasks and ends all of them: `close` cancels and waits. A crash is logged and reported."""
+    """Starts tasks and ends all of them: `close` cancels and waits. A crash is logged and
+    reported.
+    """
 
     def __init__(
         self, name: str, *, on_crash: Callable[[str, BaseException], None] | None = None
