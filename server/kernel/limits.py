@@ -1,0 +1,58 @@
+"""Token buckets by key: how often somebody may do something. Pure, bounded, no clock."""
+
+from __future__ import annotations
+
+
+class Buckets:
+    """One bucket for each key, full at first sight.
+
+    Args:
+        rate_per_s: tokens that come back each second; 0 (or less): no limit at all.
+        burst: tokens in a full bucket (at least 1).
+        max_keys: keys remembered; past it the one not asked for longest is forgotten. A forgotten
+            key starts full again, so the bound costs exactness for strangers, never memory.
+    """
+
+    def __init__(self, rate_per_s: float, burst: float, *, max_keys: int = 100_000) -> None:
+        self._rate = rate_per_s
+        self._burst = max(1.0, burst)
+        self._max_keys = max_keys
+        self._levels: dict[str, tuple[float, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: str, now: float, cost: float = 1.0) -> float:
+        """0.0 when allowed (the tokens are taken), else the seconds (> 0) until they are there.
+
+        A refusal takes nothing. `now` is monotonic seconds; a `now` that went back gives nothing.
+        """
+        if self._rate <= 0:
+            return 0.0
+        level = self._level(key, now)
+        missing = cost - level
+        if missing > 1e-9:
+            self._keep(key, level, now)
+            return missing / self._rate
+        self._keep(key, level - cost, now)
+        return 0.0
+
+    def wait(self, key: str, now: float, cost: float = 1.0) -> float:
+        """What `take` would answer, without taking."""
+        if self._rate <= 0:
+            return 0.0
+        missing = cost - self._level(key, now)
+        return missing / self._rate if missing > 1e-9 else 0.0
+
+    def _level(self, key: str, now: float) -> float:
+        found = self._levels.get(key)
+        if found is None:
+            return self._burst
+        level, at = found
+        return min(self._burst, level + max(0.0, now - at) * self._rate)
+
+    def _keep(self, key: str, level: float, now: float) -> None:
+        self._levels.pop(key, None)
+        self._levels[key] = (level, now)
+        if len(self._levels) > self._max_keys:
+            del self._levels[next(iter(self._levels))]
