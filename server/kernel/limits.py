@@ -44,6 +44,11 @@ class Buckets:
         missing = cost - self._level(key, now)
         return missing / self._rate if missing > 1e-9 else 0.0
 
+    def give(self, key: str, now: float, cost: float = 1.0) -> None:
+        """Put tokens back, for what turned out not to count."""
+        if self._rate > 0 and key in self._levels:
+            self._keep(key, min(self._burst, self._level(key, now) + cost), now)
+
     def _level(self, key: str, now: float) -> float:
         found = self._levels.get(key)
         if found is None:
