@@ -1,0 +1,55 @@
+# Two commands are enough: `make run` and `make test`. The rest is for those who change things.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell command -v $(p) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+WEB := clients/web/dist/index.html
+WEB_SOURCES := $(shell find clients/js/src clients/web/src clients/web/public -type f 2>/dev/null) \
+	$(wildcard clients/*/package.json clients/package-lock.json clients/*/index.html clients/*/*.ts clients/*/tsconfig.json)
+
+.PHONY: run setup test check bench fmt web clean lock
+
+run: $(VENV)/.run $(WEB)
+	@$(BIN)/hubbub dev
+
+setup: $(VENV)/.test $(WEB)
+
+test: $(VENV)/.test
+	@$(BIN)/python -m tests.run all
+
+check: $(VENV)/.test
+	@$(BIN)/python -m tests.run check
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m bench
+
+fmt: $(VENV)/.test
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+web: $(WEB)
+
+$(VENV)/pyvenv.cfg:
+	@sh tests/support/make_venv.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.run: $(VENV)/pyvenv.cfg requirements.lock pyproject.toml
+	@echo "Installing Hubbub into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements-test.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-test.lock
+	@touch $@
+
+$(WEB): $(VENV)/.run $(WEB_SOURCES)
+	@sh tests/support/build_web.sh $(BIN)
+
+# Pins anew what pyproject.toml asks for (needs pip-tools in $(VENV)).
+lock:
+	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
+	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --extra test -c requirements.lock \
+		-o requirements-test.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) clients/node_modules clients/*/dist bench/build

@@ -1,0 +1,133 @@
+"""Runs the proof in parts and tells the seconds of each: `python -m tests.run check|all`.
+
+`check` is what every change runs (under a minute); `all` is everything, and fails when under CI=true
+anything was skipped. The last line adds up what the parts' own runners counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+CI = os.environ.get("CI") == "true"
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    command: list[str]
+    counts: bool = False
+    folder: Path = ROOT
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: list[tuple[str, float, bool]] = field(default_factory=list)
+
+
+def pytest_step(name: str, *arguments: str) -> Step:
+    return Step(name, [sys.executable, "-m", "pytest", "-q", *arguments], counts=True)
+
+
+STATIC = [
+    Step("format", [str(BIN / "ruff"), "format", "--check", "--quiet", "."]),
+    Step("lint", [str(BIN / "ruff"), "check", "--quiet", "."]),
+    Step("types", [str(BIN / "mypy")]),
+]
+CHECK = [*STATIC, pytest_step("fast tests", "-m", "not slow and not browser and not node")]
+ALL = [
+    *STATIC,
+    Step("web page", ["sh", "tests/support/build_web.sh", str(BIN)]),
+    Step("web types", ["npm", "run", "--silent", "check"], folder=ROOT / "clients"),
+    Step("web tests", ["npm", "test", "--silent"], counts=True, folder=ROOT / "clients"),
+    pytest_step("fast tests", "-m", "not slow and not browser and not node"),
+    pytest_step("slow tests", "-m", "slow and not browser and not node"),
+    pytest_step("node clients", "-m", "node"),
+    pytest_step("browser", "-m", "browser"),
+]
+
+
+def main() -> int:
+    steps = {"check": CHECK, "all": ALL}[sys.argv[1]]
+    # What a helper program in the virtual environment offers (node, npm) counts as installed.
+    os.environ["PATH"] = os.environ["PATH"] + os.pathsep + str(BIN)
+    if sys.argv[1] == "all":
+        install_chromium()
+    tally = Tally()
+    for step in steps:
+        run(step, tally)
+    return report(tally)
+
+
+def install_chromium() -> None:
+    """The browser tests need one; packages are installed only in CI or when asked, and as root."""
+    wanted = CI or os.environ.get("INSTALL") == "1"
+    if shutil.which("chromium") or not wanted or os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    print("installing Chromium ...", flush=True)
+    subprocess.run(["apt-get", "update", "-qq"], check=False)
+    subprocess.run(
+        ["apt-get", "install", "-y", "-qq", "chromium"],
+        check=False,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+
+
+def run(step: Step, tally: Tally) -> None:
+    print(f"== {step.name}", flush=True)
+    started = time.monotonic()
+    process = subprocess.Popen(
+        step.command, cwd=step.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    tail = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        tail = (tail + line)[-4000:]
+    good = process.wait() == 0
+    if step.counts:
+        good = count(tail, tally) and good
+    if not good:
+        tally.failed += 0 if step.counts and "failed" in tail else 1
+    tally.seconds.append((step.name, time.monotonic() - started, good))
+
+
+def count(tail: str, tally: Tally) -> bool:
+    """Add up the runner's closing line ("5 passed, 1 skipped"). False if it counted no test."""
+    closing = [
+        line for line in re.sub(r"\x1b\[[0-9;]*m", "", tail).splitlines() if " passed" in line
+    ]
+    if not closing:
+        return False
+    for name in ("passed", "failed", "skipped"):
+        found = re.findall(rf"(\d+) {name}", closing[-1])
+        setattr(tally, name, getattr(tally, name) + sum(map(int, found)))
+    return True
+
+
+def report(tally: Tally) -> int:
+    print("\nseconds of each part:")
+    for name, seconds, good in tally.seconds:
+        print(f"  {seconds:7.1f}  {name}{'' if good else '   FAILED'}")
+    print(f"  {sum(s for _, s, _ in tally.seconds):7.1f}  in all")
+    if CI and tally.skipped:
+        print(f"{tally.skipped} tests were skipped, and under CI=true nothing may be")
+    bad = tally.failed or not all(good for _, _, good in tally.seconds) or (CI and tally.skipped)
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
