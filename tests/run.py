@@ -1,7 +1,7 @@
 """Runs the proof in parts and tells the seconds of each: `python -m tests.run check|all`.
 
-`check` is what every change runs (under a minute); `all` is everything, and fails when under CI=true
-anything was skipped. The last line adds up what the parts' own runners counted.
+`check` is what every change runs (under a minute); `all` is everything, and fails when anything was
+skipped under CI=true. The last line adds up what the parts' own runners counted.
 """
 
 from __future__ import annotations
