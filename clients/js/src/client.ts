@@ -1,0 +1,653 @@
+/** The client of a Hubbub server: one object for one login. */
+
+import { Api, type LogIn, type SignUp } from "./api.js";
+import { ServerClock, systemClock, type Clock } from "./clock.js";
+import { Emitter } from "./emitter.js";
+import { asHubbubError, Unauthorized } from "./errors.js";
+import { Http } from "./http.js";
+import { ClientIds } from "./ids.js";
+import { OpenRoom } from "./open_room.js";
+import type { Entry } from "./outbox.js";
+import { defaultOutboxStore, type OutboxStore } from "./outbox_store.js";
+import { People } from "./people.js";
+import { grown, ReceiptQueue, type Marks } from "./receipts.js";
+import { bodyOf, RoomBook, type Preview } from "./rooms.js";
+import { Sender } from "./sender.js";
+import { MemorySessionStore, SessionChannel, type KeptSession, type SessionStore } from "./session.js";
+import { SocketIoTransport, type Transport } from "./transport.js";
+import { viewOf, type ViewItem } from "./view.js";
+import type {
+  Content,
+  LogEvent,
+  Member,
+  Mentions,
+  Presence,
+  Receipt,
+  Room,
+  ServerEvents,
+  ServerInfo,
+  Session,
+  Status,
+  User,
+} from "./wire.js";
+
+const RECEIPT_PAUSE_MS = 300;
+const TYPING_REPEAT_MS = 3_000;
+const SYNC_LIMIT = 200;
+const SYNC_AGAIN_MS = 2_000;
+/** Presence is asked for at most so many people at once (the wire's bound). */
+const MAX_WATCHED = 500;
+
+/**
+ * `closed`: not started or logged out. `connecting`: no line. `syncing`: line up, catching up.
+ * `online`: everything missed is here.
+ */
+export type Connection = "closed" | "connecting" | "syncing" | "online";
+
+export interface HubbubEvents {
+  /** Something that can be read from the client has changed. Comes often: merge. */
+  change: void;
+  connection: Connection;
+  /** An event of an open room, in strict order, each once; of another room, as it comes. */
+  event: LogEvent;
+  /** The session is over (`revoked`, `reused`, `password_changed`, `logged_out`, `expired`). */
+  ended: { reason: string };
+  /** A command was refused for good. It stays in the room's items until retried or discarded. */
+  failed: Entry;
+}
+
+export interface Options {
+  /** Where the server is, such as `https://chat.example`; in a page the empty string is its own origin. */
+  url?: string;
+  sessions?: SessionStore;
+  outbox?: OutboxStore;
+  transport?: Transport;
+  fetch?: typeof globalThis.fetch;
+  clock?: Clock;
+}
+
+export interface SendOptions {
+  reply_to?: number;
+  thread_seq?: number;
+  mentions?: Mentions;
+  expires_in_s?: number;
+}
+
+export class Hubbub {
+  readonly api: Api;
+  readonly people: People;
+  private readonly events = new Emitter<HubbubEvents>();
+  private readonly clock: Clock;
+  private readonly serverClock: ServerClock;
+  private readonly sessions: SessionStore;
+  private readonly channel: SessionChannel;
+  private readonly http: Http;
+  private readonly transport: Transport;
+  private readonly outboxStore: OutboxStore;
+  private readonly ids: ClientIds;
+  private book = new RoomBook("");
+  private sender: Sender | undefined;
+  private open = new Map<string, OpenRoom>();
+  private receipts = new ReceiptQueue();
+  private receiptTimer: unknown;
+  private marks = new Map<string, Map<string, Marks>>();
+  private typingSaid = new Map<string, number>();
+  private watched: string[] = [];
+  private expiryTimer: unknown;
+  /** Grows with every connect and disconnect: an answer of an older line is not used. */
+  private line = 0;
+  private state: Connection = "closed";
+
+  constructor(options: Options = {}) {
+    const url = (options.url ?? "").replace(/\/$/, "");
+    this.clock = options.clock ?? systemClock;
+    this.serverClock = new ServerClock(this.clock);
+    this.ids = new ClientIds(() => this.serverClock.now());
+    this.sessions = options.sessions ?? new MemorySessionStore();
+    this.outboxStore = options.outbox ?? defaultOutboxStore();
+    this.http = new Http(url, this.sessions, this.clock, options.fetch, () => this.end("expired"));
+    this.api = new Api(this.http);
+    this.transport = options.transport ?? new SocketIoTransport(url);
+    this.people = new People(this.clock, (id) => this.api.user(id), () => this.changed());
+    this.channel = new SessionChannel((id) => {
+      if (this.sessions.shared && this.kept?.session_id === id) this.end("logged_out");
+    });
+  }
+
+  on<Name extends keyof HubbubEvents>(
+    name: Name,
+    listener: (payload: HubbubEvents[Name]) => void,
+  ): () => void {
+    return this.events.on(name, listener);
+  }
+
+  // ---- session -------------------------------------------------------------------------------------
+
+  /** The login kept from before, if there is one; valid until the server says otherwise. */
+  get session(): Session | null {
+    return this.kept ?? this.sessions.load();
+  }
+
+  get me(): User | null {
+    return this.session?.user ?? null;
+  }
+
+  async signUp(body: SignUp): Promise<void> {
+    await this.begin(await this.api.signUp(body));
+  }
+
+  /** @throws Unauthorized with `field` "totp" when the second factor is needed or wrong. */
+  async logIn(body: LogIn): Promise<void> {
+    await this.begin(await this.api.logIn(body));
+  }
+
+  /** Log in by the code of a one-time link. */
+  async useLink(code: string): Promise<void> {
+    await this.begin(await this.api.useLink(code));
+  }
+
+  /** End this session on the server, as far as it can be reached, and here in any case. */
+  async logOut(): Promise<void> {
+    const sessionId = this.kept?.session_id;
+    try {
+      await this.api.endSession("current");
+    } catch {
+      // Offline, or over already: the tokens are forgotten here all the same.
+    }
+    this.end("logged_out");
+    if (sessionId && this.sessions.shared) this.channel.ended(sessionId);
+  }
+
+  async setDisplayName(name: string): Promise<void> {
+    const user = await this.api.changeMe({ display_name: name });
+    const session = this.sessions.load();
+    if (session) this.sessions.save({ ...session, user });
+    if (this.kept) this.kept = { ...this.kept, user };
+    this.people.know([user]);
+  }
+
+  /** Connect with the kept session and stay connected. False: nobody is logged in. */
+  async start(): Promise<boolean> {
+    const session = this.sessions.load();
+    if (!session) return false;
+    if (this.state !== "closed") return true;
+    this.kept = session;
+    const userId = session.user.id;
+    this.book = new RoomBook(userId);
+    this.people.know([session.user]);
+    this.sender = this.newSender(userId);
+    this.setState("connecting");
+    const loaded = this.sender.load();
+    this.transport.open(
+      {
+        connected: () => void this.connected(),
+        disconnected: (reason) => this.disconnected(reason),
+        received: (name, payload) => this.received(name, payload),
+      },
+      () => this.http.token(),
+    );
+    void this.serverInfo().catch(() => undefined);
+    await loaded;
+    return true;
+  }
+
+  /** Close the line and forget what is in memory; the session and the outbox stay. */
+  stop(): void {
+    this.line += 1;
+    this.transport.close();
+    this.sender?.close();
+    this.sender = undefined;
+    this.kept = null;
+    this.open.clear();
+    this.marks.clear();
+    this.receipts = new ReceiptQueue();
+    this.clock.clearTimeout(this.expiryTimer);
+    this.clock.clearTimeout(this.receiptTimer);
+    this.receiptTimer = undefined;
+    this.setState("closed");
+  }
+
+  /** What the server offers. Also sets the clock by which ids are dated. */
+  async serverInfo(): Promise<ServerInfo> {
+    const asked = this.clock.now();
+    const info = await this.api.server();
+    if (typeof info.now === "number") this.serverClock.learn(info.now, asked);
+    return info;
+  }
+
+  // ---- reading -------------------------------------------------------------------------------------
+
+  get connection(): Connection {
+    return this.state;
+  }
+
+  /** Commands that the server has not acknowledged, refused ones included. */
+  get waiting(): number {
+    return this.sender?.waiting ?? 0;
+  }
+
+  /** The newest activity first. */
+  rooms(): Room[] {
+    return this.book.list();
+  }
+
+  room(roomId: string): Room | undefined {
+    return this.book.get(roomId);
+  }
+
+  preview(roomId: string): Preview | undefined {
+    return this.book.preview(roomId);
+  }
+
+  isOpen(roomId: string): boolean {
+    return this.open.get(roomId)?.opening === false;
+  }
+
+  hasOlder(roomId: string): boolean {
+    return this.open.get(roomId)?.timeline.hasOlder ?? false;
+  }
+
+  /** What to show of an open room, oldest first, one's own waiting messages last. */
+  items(roomId: string): ViewItem[] {
+    const room = this.open.get(roomId);
+    if (!room || !this.kept) return [];
+    return viewOf(room.fold.items, {
+      me: this.kept.user.id,
+      waiting: this.sender?.of(roomId) ?? [],
+      acknowledged: room.acknowledged,
+      marks: this.marks.get(roomId) ?? new Map(),
+      memberCount: this.book.get(roomId)?.member_count ?? 2,
+    });
+  }
+
+  /** Others' receipts in a room, as far as they were heard. */
+  marksIn(roomId: string): ReadonlyMap<string, Marks> {
+    return this.marks.get(roomId) ?? new Map();
+  }
+
+  // ---- rooms ---------------------------------------------------------------------------------------
+
+  /** Follow a room: its newest events are fetched and from then on kept complete. */
+  async openRoom(roomId: string): Promise<void> {
+    const room = this.book.get(roomId);
+    if (!room || !this.kept || this.open.has(roomId)) return;
+    const opened = new OpenRoom(roomId, { me: this.kept.user.id, logId: room.log_id }, this.api, {
+      events: (events) => this.logged(roomId, events, true),
+      restarted: (events) => this.logged(roomId, events, false),
+    });
+    this.open.set(roomId, opened);
+    try {
+      await opened.load();
+    } catch (refusal) {
+      if (opened.opening) this.open.delete(roomId);
+      throw refusal;
+    } finally {
+      this.changed();
+    }
+  }
+
+  async loadOlder(roomId: string): Promise<void> {
+    await this.open.get(roomId)?.older();
+    this.changed();
+  }
+
+  /** All members; their users become known. */
+  async members(roomId: string): Promise<Member[]> {
+    const members: Member[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await this.api.members(roomId, after);
+      members.push(...page.members);
+      this.people.know(page.members.map((member) => member.user));
+      if (!page.next) return members;
+      after = page.next;
+    }
+  }
+
+  /** Fetch the newest message of rooms that show none yet. */
+  async loadPreviews(count = 20): Promise<void> {
+    const bare = this.book.list().filter((room) => !this.book.preview(room.id) && room.head > 0);
+    for (const room of bare.slice(0, count)) {
+      const page = await this.api.events(room.id, { limit: 1, view: "messages" });
+      for (const event of page.events) this.book.show(event);
+    }
+    if (bare.length > 0) this.changed();
+  }
+
+  /** Take over a room that an HTTP call answered, without waiting for the socket to tell. */
+  addRoom(room: Room): void {
+    this.book.updated(room);
+    this.changed();
+  }
+
+  // ---- commands ------------------------------------------------------------------------------------
+
+  /** Send a text. Returns its client id as soon as it is kept here; the rest happens by itself. */
+  send(roomId: string, body: string, options: SendOptions = {}): Promise<string> {
+    this.setTyping(roomId, false);
+    return this.sendContent(roomId, { type: "text", body }, options);
+  }
+
+  sendContent(roomId: string, content: Content, options: SendOptions = {}): Promise<string> {
+    return this.need().add("message:send", { room_id: roomId, content, ...options });
+  }
+
+  edit(roomId: string, seq: number, body: string): Promise<string> {
+    return this.need().add("message:edit", { room_id: roomId, seq, content: { type: "text", body } });
+  }
+
+  delete(roomId: string, seq: number): Promise<string> {
+    return this.need().add("message:delete", { room_id: roomId, seq });
+  }
+
+  react(roomId: string, seq: number, emoji: string, add: boolean): Promise<string> {
+    return this.need().add(add ? "reaction:add" : "reaction:remove", { room_id: roomId, seq, emoji });
+  }
+
+  retry(clientId: string): Promise<void> {
+    return this.need().retry(clientId);
+  }
+
+  discard(clientId: string): Promise<void> {
+    return this.need().forget(clientId);
+  }
+
+  /** Everything up to `seq` has been read. Told to the server soon, and only if it is news. */
+  markRead(roomId: string, seq: number): void {
+    if (seq <= (this.book.get(roomId)?.read_seq ?? 0)) return;
+    this.book.read(roomId, seq);
+    this.noteReceipt(roomId, { read_seq: seq });
+    this.changed();
+  }
+
+  /** Say that the user types, or has stopped. May be called on every key. */
+  setTyping(roomId: string, typing: boolean): void {
+    const said = this.typingSaid.get(roomId);
+    const now = this.clock.now();
+    if (typing ? said !== undefined && now - said < TYPING_REPEAT_MS : said === undefined) return;
+    if (typing) this.typingSaid.set(roomId, now);
+    else this.typingSaid.delete(roomId);
+    this.transport.request("typing:set", { room_id: roomId, typing }).catch(() => undefined);
+  }
+
+  async setPresence(status: Status, text?: string): Promise<void> {
+    await this.transport.request("presence:set", text === undefined ? { status } : { status, text });
+  }
+
+  /** Be told of these people's presence from now on, also after a reconnect. Replaces the set. */
+  watchPresence(userIds: readonly string[]): void {
+    const next = [...new Set(userIds)].sort().slice(0, MAX_WATCHED);
+    if (next.join() === this.watched.join()) return;
+    this.watched = next;
+    void this.askPresence();
+  }
+
+  /** Try to connect now: call it when the machine says that the network is back. */
+  retryNow(): void {
+    this.transport.retry();
+  }
+
+  // ---- inside --------------------------------------------------------------------------------------
+
+  private kept: KeptSession | null = null;
+
+  private async begin(session: Session): Promise<void> {
+    this.stop();
+    this.http.keep(session);
+    await this.start();
+  }
+
+  private newSender(userId: string): Sender {
+    const { transport, outboxStore: store, ids, clock, serverClock } = this;
+    const listener = {
+      acknowledged: (entry: Parameters<OpenRoom["acknowledged"]["push"]>[0]) => {
+        const room = this.open.get(entry.room_id);
+        if (room && entry.stored.seq > room.timeline.high) {
+          room.acknowledged = [...room.acknowledged, entry];
+        }
+        this.changed();
+      },
+      failed: (entry: Entry) => this.events.emit("failed", entry),
+      changed: () => this.changed(),
+    };
+    return new Sender(userId, { transport, store, ids, clock, serverClock, listener });
+  }
+
+  private need(): Sender {
+    if (!this.sender) throw new Unauthorized({ code: "unauthorized", text: "Please log in." });
+    return this.sender;
+  }
+
+  private changed(): void {
+    this.events.emit("change", undefined);
+  }
+
+  private setState(state: Connection): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.events.emit("connection", state);
+    this.changed();
+  }
+
+  private end(reason: string): void {
+    if (this.state === "closed" && !this.kept) return;
+    this.sessions.clear();
+    this.stop();
+    this.events.emit("ended", { reason });
+  }
+
+  private async connected(): Promise<void> {
+    const line = (this.line += 1);
+    this.setState("syncing");
+    this.sender?.pump();
+    this.flushReceipts();
+    void this.askPresence();
+    try {
+      await this.sync(line);
+    } catch {
+      // The line went (then the next connect syncs), or the server is unwell: again on this line.
+      if (line === this.line) this.clock.setTimeout(() => line === this.line && void this.connected(), SYNC_AGAIN_MS);
+      return;
+    }
+    if (line !== this.line) return;
+    this.setState("online");
+    void this.loadPreviews().catch(() => undefined);
+  }
+
+  private disconnected(reason: "refused" | "lost"): void {
+    this.line += 1;
+    this.sender?.disconnected();
+    this.typingSaid.clear();
+    this.people.lost();
+    if (this.state !== "closed") this.setState("connecting");
+    if (reason === "refused" && this.kept) void this.renewToken();
+  }
+
+  private async renewToken(): Promise<void> {
+    const refused = this.sessions.load()?.access_token;
+    try {
+      await this.http.renew(refused ?? "");
+      this.transport.retry();
+    } catch {
+      // Over: `end` was called. Not reached: the transport tries again by itself.
+    }
+  }
+
+  private async sync(line: number): Promise<void> {
+    const before = this.book.ids();
+    const named: Record<string, { log_id: string; seq: number }> = {};
+    for (const [id, room] of this.open) {
+      if (!room.opening) named[id] = { log_id: room.timeline.logId, seq: room.timeline.high };
+    }
+    const behind: OpenRoom[] = [];
+    this.book.beginSync();
+    for (let after: string | undefined; ; ) {
+      const answer = await this.transport.request("sync", {
+        rooms: named,
+        limit: SYNC_LIMIT,
+        ...(after === undefined ? {} : { after }),
+      });
+      if (line !== this.line) return;
+      for (const item of answer.rooms) {
+        before.delete(item.room.id);
+        this.book.synced(item.room);
+        this.confirmOwn(item.room);
+        const room = this.open.get(item.room.id);
+        if (room?.synced(item)) behind.push(room);
+      }
+      for (const id of answer.removed) before.add(id);
+      if (answer.next === undefined) break;
+      after = answer.next;
+    }
+    this.book.endSync();
+    for (const id of before) this.forgetRoom(id);
+    for (const room of behind) await room.repair();
+    for (const room of this.open.values()) if (room.timeline.hasGap) await room.repair();
+    this.changed();
+  }
+
+  private confirmOwn(room: Room): void {
+    this.receipts.confirm(room.id, { read_seq: room.read_seq, delivered_seq: room.read_seq });
+    if (room.unread > 0) this.noteReceipt(room.id, { delivered_seq: room.head });
+  }
+
+  private received<Name extends keyof ServerEvents>(name: Name, payload: ServerEvents[Name]): void {
+    HANDLERS[name](this.inbound, payload);
+    this.changed();
+  }
+
+  private readonly inbound = {
+    event: (event: LogEvent) => this.live(event),
+    added: (room: Room) => {
+      this.book.updated(room);
+    },
+    removed: (roomId: string) => this.forgetRoom(roomId),
+    receipt: (receipt: Receipt) => this.receipt(receipt),
+    typing: (roomId: string, userId: string, typing: boolean) =>
+      this.people.setTyping(roomId, userId, typing),
+    presence: (userId: string, presence: Presence) => this.people.setPresence(userId, presence),
+    ended: (reason: string) => {
+      // The others (slow, shutdown, moved) mean: connect again, which happens by itself.
+      if (FINAL.has(reason)) this.end(reason);
+    },
+  };
+
+  private live(event: LogEvent): void {
+    this.book.event(event);
+    this.people.setTyping(event.room_id, event.sender_id, false);
+    const mine = event.sender_id === this.kept?.user.id;
+    if (event.type === "message" && !mine) this.noteReceipt(event.room_id, { delivered_seq: event.seq });
+    const room = this.open.get(event.room_id);
+    if (room) room.live(event, this.state === "syncing");
+    else this.logged(event.room_id, [event], true);
+  }
+
+  /** Events that were applied in order: what follows from them outside of the room's own window. */
+  private logged(roomId: string, events: readonly LogEvent[], news: boolean): void {
+    const me = this.kept?.user.id;
+    for (const event of events) {
+      if (event.sender_id === me && event.client_id) void this.sender?.forget(event.client_id);
+      if (event.type === "message") this.mark(roomId, event.sender_id, { read_seq: event.seq, delivered_seq: event.seq });
+      this.book.show(event);
+      if (news) this.events.emit("event", event);
+    }
+    this.planExpiry();
+    this.changed();
+  }
+
+  private planExpiry(): void {
+    const now = this.serverClock.now();
+    let next = Infinity;
+    for (const room of this.open.values()) next = Math.min(next, room.fold.expire(now) ?? Infinity);
+    this.clock.clearTimeout(this.expiryTimer);
+    if (next === Infinity) return;
+    const wait = Math.min(next - now, 3_600_000);
+    this.expiryTimer = this.clock.setTimeout(() => {
+      this.planExpiry();
+      this.changed();
+    }, wait);
+  }
+
+  private mark(roomId: string, userId: string, marks: Partial<Marks>): void {
+    const room = this.marks.get(roomId) ?? new Map<string, Marks>();
+    this.marks.set(roomId, room);
+    room.set(userId, grown(room.get(userId) ?? { delivered_seq: 0, read_seq: 0 }, marks));
+  }
+
+  private receipt(receipt: Receipt): void {
+    const { room_id, user_id, delivered_seq, read_seq } = receipt;
+    if (user_id !== this.kept?.user.id) {
+      this.mark(room_id, user_id, { delivered_seq: Math.max(delivered_seq, read_seq), read_seq });
+      return;
+    }
+    this.receipts.confirm(room_id, { delivered_seq, read_seq });
+    this.book.read(room_id, read_seq, this.unreadAfter(room_id, read_seq));
+  }
+
+  private unreadAfter(roomId: string, seq: number): { unread: number; mentions: number } | undefined {
+    const room = this.open.get(roomId);
+    const me = this.kept?.user.id;
+    if (!room || room.opening || room.timeline.low > seq + 1 || me === undefined) return undefined;
+    const unread = room.timeline.events.filter(
+      (event) => event.seq > seq && event.type === "message" && event.sender_id !== me && !event.thread_seq,
+    );
+    const mentions = unread.filter(
+      (event) => event.mentions?.room || event.mentions?.user_ids?.includes(me),
+    );
+    return { unread: unread.length, mentions: mentions.length };
+  }
+
+  private noteReceipt(roomId: string, marks: Partial<Marks>): void {
+    if (!this.receipts.note(roomId, marks) || this.receiptTimer !== undefined) return;
+    this.receiptTimer = this.clock.setTimeout(() => this.flushReceipts(), RECEIPT_PAUSE_MS);
+  }
+
+  private flushReceipts(): void {
+    this.clock.clearTimeout(this.receiptTimer);
+    this.receiptTimer = undefined;
+    if (!this.transport.connected) return;
+    for (const [roomId, marks] of this.receipts.due()) {
+      const wanted = Object.fromEntries(Object.entries(marks).filter(([, seq]) => seq > 0));
+      this.transport.request("receipt:set", { room_id: roomId, ...wanted }).then(
+        (now) => this.receipts.confirm(roomId, grown(now, marks)),
+        (refusal) => {
+          if (!asHubbubError(refusal).transient) this.receipts.forget(roomId);
+        },
+      );
+    }
+  }
+
+  private async askPresence(): Promise<void> {
+    if (!this.transport.connected || this.watched.length === 0) return;
+    try {
+      const answer = await this.transport.request("presence:watch", { user_ids: this.watched });
+      for (const [id, presence] of Object.entries(answer.presence)) this.people.setPresence(id, presence);
+    } catch {
+      // Asked again after the next connect.
+    }
+  }
+
+  private forgetRoom(roomId: string): void {
+    this.open.delete(roomId);
+    this.marks.delete(roomId);
+    this.receipts.forget(roomId);
+    this.book.remove(roomId);
+  }
+}
+
+const FINAL = new Set(["revoked", "reused", "password_changed"]);
+
+type Inbound = Hubbub["inbound"];
+
+/** What each event of the server means here. */
+const HANDLERS: { [Name in keyof ServerEvents]: (to: Inbound, payload: ServerEvents[Name]) => void } = {
+  "room:event": (to, event) => to.event(event),
+  "room:added": (to, { room }) => to.added(room),
+  "room:updated": (to, { room }) => to.added(room),
+  "room:removed": (to, { room_id }) => to.removed(room_id),
+  "room:receipt": (to, receipt) => to.receipt(receipt),
+  "room:typing": (to, { room_id, user_id, typing }) => to.typing(room_id, user_id, typing),
+  "presence:changed": (to, { user_id, ...presence }) => to.presence(user_id, presence),
+  "session:ended": (to, { reason }) => to.ended(reason),
+};
+
+export { bodyOf };
