@@ -8,7 +8,7 @@ stated, times are ms since the Unix epoch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -127,9 +127,12 @@ class RoomLog(Protocol):
         """Rooms without a log are left out."""
         ...
 
-    async def append(self, batch: Batch) -> Refused | None:
+    def append(self, batch: Batch) -> Awaitable[Refused | None]:
         """None: all of it is durable (P1). Calls of one process for one room take effect in call
-        order.
+        order: a plain call, whose place in the order is taken before anything is awaited.
+
+        Raises:
+            LookupError: the room has no log. ValueError: the seqs do not follow `if_head`.
         """
         ...
 
@@ -353,9 +356,9 @@ class Membership(msgspec.Struct, frozen=True):
 class Projections(Protocol):
     """What is derived from logs (rebuilt by folding them), and receipts, which only grow."""
 
-    async def apply(
+    def apply(
         self, room_id: RoomId, *, from_seq: Seq, to_seq: Seq, changes: Sequence[Change]
-    ) -> bool:
+    ) -> Awaitable[bool]:
         """Apply the fold of events from_seq+1..to_seq, idempotently.
 
         Done (True) only if the room's applied_seq is from_seq and, where log and projections share
