@@ -34,6 +34,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Web origins besides our own that may call; ("*",): all."""
     directory: bool = False
     """True: user search covers everybody, not only people one shares a room with."""
+    metrics_public: bool = False
+    """True: /metrics answers everybody, not only loopback and trusted proxies."""
     drain_s: float = 10.0
 
 
