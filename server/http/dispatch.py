@@ -1,4 +1,4 @@
-"""One declared route as an aiohttp handler: check, read, call, encode. All failures are answered."""
+"""One declared route as an aiohttp handler: check, read, call, encode; failures are answered."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -33,6 +34,32 @@ class MetricSource(Protocol):
     """
 
     def snapshot(self) -> Mapping[str, Any]: ...
+
+
+class Counts:
+    """A dataclass of plain numbers as a source, read anew at each snapshot.
+
+    Numbers named in `gauges` (or ending in `_max_s`) are gauges, others counters; what has a
+    `snapshot()` of (bounds, counts, sum) is a histogram. `_s` at the end becomes `_seconds`.
+    """
+
+    def __init__(self, prefix: str, counts: Any, *, gauges: Collection[str] = ()) -> None:
+        self._prefix = prefix
+        self._counts = counts
+        self._gauges = frozenset(gauges)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return dict(self._read(field.name) for field in dataclasses.fields(self._counts))
+
+    def _read(self, name: str) -> tuple[str, Any]:
+        value = getattr(self._counts, name)
+        shown = self._prefix + (f"{name.removesuffix('_s')}_seconds" if name[-2:] == "_s" else name)
+        if hasattr(value, "snapshot"):
+            bounds, counts, total = value.snapshot()
+            return shown, {"bounds": bounds, "counts": counts, "sum": total}
+        if name in self._gauges or name.endswith("_max_s"):
+            return shown, value
+        return f"{shown}_total", value
 
 
 class LoopLag:
