@@ -40,6 +40,14 @@ export interface LogIn {
   totp?: string;
 }
 
+/** A second factor that is not confirmed yet. `uri` is for an authenticator app. */
+export interface TotpSetup {
+  setup: string;
+  secret: string;
+  uri: string;
+  expires_at: number;
+}
+
 export class Api {
   constructor(private readonly http: Http) {}
 
@@ -60,6 +68,22 @@ export class Api {
   me = () => this.http.get<User>("/api/v1/me");
 
   changeMe = (body: { display_name: string }) => this.http.ask<User>("PATCH", "/api/v1/me", { body });
+
+  /** All other sessions end. */
+  changePassword = (body: { old_password: string; new_password: string }) =>
+    this.http.ask<void>("POST", "/api/v1/me/password", { body });
+
+  /** Whether a second factor is set up. */
+  totp = () => this.http.get<{ enabled: boolean }>("/api/v1/me/totp");
+
+  beginTotp = (body: { password: string }) => this.http.ask<TotpSetup>("POST", "/api/v1/me/totp", { body });
+
+  /** The recovery codes are shown this once. */
+  confirmTotp = (body: { setup: string; code: string }) =>
+    this.http.ask<{ recovery_codes: string[] }>("POST", "/api/v1/me/totp/confirm", { body });
+
+  disableTotp = (body: { password: string; totp: string }) =>
+    this.http.ask<void>("POST", "/api/v1/me/totp/disable", { body });
 
   users = (query: string) => this.http.get<{ users: User[] }>("/api/v1/users", { query });
 

@@ -11,7 +11,7 @@ import type { Entry } from "./outbox.js";
 import { defaultOutboxStore, type OutboxStore } from "./outbox_store.js";
 import { People } from "./people.js";
 import { grown, ReceiptQueue, type Marks } from "./receipts.js";
-import { bodyOf, RoomBook, type Preview } from "./rooms.js";
+import { RoomBook, type Preview } from "./rooms.js";
 import { Sender } from "./sender.js";
 import { MemorySessionStore, SessionChannel, type KeptSession, type SessionStore } from "./session.js";
 import { SocketIoTransport, type Transport } from "./transport.js";
@@ -649,5 +649,3 @@ const HANDLERS: { [Name in keyof ServerEvents]: (to: Inbound, payload: ServerEve
   "presence:changed": (to, { user_id, ...presence }) => to.presence(user_id, presence),
   "session:ended": (to, { reason }) => to.ended(reason),
 };
-
-export { bodyOf };

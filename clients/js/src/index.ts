@@ -9,17 +9,17 @@
  *     await hubbub.send(room.id, "hello");     // kept until the server has it, across reconnects and reloads
  */
 
-export { Hubbub, bodyOf } from "./client.js";
+export { Hubbub } from "./client.js";
 export type { Connection, HubbubEvents, Options, SendOptions } from "./client.js";
 export { Api } from "./api.js";
-export type { LogIn, NewRoom, SignUp } from "./api.js";
+export type { LogIn, NewRoom, SignUp, TotpSetup } from "./api.js";
 export * from "./errors.js";
 export { Fold } from "./fold.js";
 export type { Item, Message, Notice, Reaction } from "./fold.js";
 export { MemoryOutboxStore, IndexedDbOutboxStore, type OutboxStore } from "./outbox_store.js";
 export type { Entry } from "./outbox.js";
 export type { Marks } from "./receipts.js";
-export type { Preview } from "./rooms.js";
+export { bodyOf, type Preview } from "./rooms.js";
 export { MemorySessionStore, WebSessionStore, type KeptSession, type SessionStore } from "./session.js";
 export { SocketIoTransport, type Transport, type TransportListener } from "./transport.js";
 export { Timeline } from "./timeline.js";

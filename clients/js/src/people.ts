@@ -36,6 +36,11 @@ export class People {
     return known;
   }
 
+  /** The known user of this user name (lower case). */
+  named(username: string): User | undefined {
+    return [...this.users.values()].find((user) => user.username.toLowerCase() === username);
+  }
+
   presenceOf(userId: string): Presence | undefined {
     return this.presence.get(userId);
   }

@@ -118,7 +118,9 @@ export function mentionsUser(event: Pick<LogEvent, "mentions">, userId: string):
   return event.mentions?.room === true || (event.mentions?.user_ids?.includes(userId) ?? false);
 }
 
-export function bodyOf(content: Record<string, unknown> | null): string | null {
-  const body = content?.["body"];
-  return typeof body === "string" ? body : content === null ? null : "";
+/** The text of a content; empty for a content without one, null for one that is gone. */
+export function bodyOf(content: object | null): string | null {
+  if (content === null) return null;
+  const body: unknown = "body" in content ? content.body : undefined;
+  return typeof body === "string" ? body : "";
 }

@@ -1,0 +1,11 @@
+import { render } from "preact";
+
+import { App } from "./app";
+import { createClient } from "./client";
+import { takeFragment } from "./fragment";
+import "./styles.css";
+
+const fragment = takeFragment();
+const client = createClient(fragment.login !== undefined);
+
+render(<App client={client} fragment={fragment} />, document.getElementById("app")!);
