@@ -29,6 +29,7 @@ class Timeline:
         self._of_new_log: list[Event] = []
         self._waiting = False
         self._behind = False
+        self._loose = False
 
     @property
     def wants(self) -> bool:
@@ -45,6 +46,16 @@ class Timeline:
             self.log_id = log_id
             self.seq = min([head, *(seq - 1 for seq in self._held)])
 
+    def joined(self, log_id: str, head: int) -> None:
+        """One just came into the room: the first live event may still be older than `head`."""
+        if self.seq is None:
+            self.log_id, self.seq, self._loose = log_id, head, True
+
+    def go_on(self) -> list[Output]:
+        """No `sync` answer will name the room: give out what is held."""
+        self._waiting = False
+        return self._release()
+
     def missed(self, head: int) -> None:
         """The log is known to reach `head`."""
         if self.seq is not None and head > self.seq:
@@ -60,6 +71,8 @@ class Timeline:
             return []
         if self.seq is None and not self._waiting:
             self.seq = event.seq - 1
+        if self._loose and self.seq is not None:
+            self._loose, self.seq = False, min(self.seq, event.seq - 1)
         self._hold(event)
         return [] if self._waiting else self._release()
 
