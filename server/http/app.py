@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -23,6 +25,34 @@ from .openapi import describe
 from .pages import Pages
 from .problems import problem
 
+
+class _NoAddress(logging.Filter):
+    """aiohttp names the peer's address in its own lines about broken requests: not here."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = "http.broken", ()
+        return True
+
+
+def _quiet_logger() -> logging.Logger:
+    logger = logging.getLogger("http.raw")
+    if not logger.filters:
+        logger.addFilter(_NoAddress())
+    return logger
+
+
+def runner_options(config: Config) -> dict[str, Any]:
+    """What `aiohttp.web.AppRunner` needs besides the application: no access log, no addresses in
+    logs, the configured bound of request heads.
+    """
+    return {
+        "access_log": None,
+        "logger": _quiet_logger(),
+        "max_line_size": config.limits.head_bytes,
+        "max_field_size": config.limits.head_bytes,
+    }
+
+
 OPENAPI_PATH = "/api/v1/openapi.json"
 
 
@@ -38,8 +68,9 @@ def make_app(
 ) -> web.Application:
     """An aiohttp application that serves the routes, the page, health and metrics.
 
-    Run it with `access_log=None`: the log lines of requests are this package's own, and carry no
-    address. Routes that others add to the application (Engine.IO) are left alone.
+    Run it with `AppRunner(app, **runner_options(config))`: the log lines of requests are this
+    package's own, and carry no address. Routes that others add to the application (Engine.IO) are
+    left alone.
 
     Args:
         authenticate: a token's Context, at once or awaitable; raises Unauthorized.

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from server.accounts.routes import routes
 from server.accounts.wiring import AccountsPart, build
-from server.http.app import make_app
+from server.http.app import make_app, runner_options
 from server.kernel.clock import Virtual
 from server.kernel.config import Config
 from server.kernel.ids import SessionId
@@ -85,6 +85,8 @@ async def open_house(
         config, routes.bind(accounts), authenticate=accounts.authenticate,
         checks={"store": store.check}, web_root=web_root, clock=clock, **app_options,
     )  # fmt: skip
-    house.client = TestClient(TestServer(app))
+    server = TestServer(app)
+    await server.start_server(**runner_options(config))
+    house.client = TestClient(server)
     await house.client.start_server()
     return house
