@@ -11,19 +11,18 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server.http.access import Access, Authenticate
+from server.http.answers import Dispatch, Handler
+from server.http.health import Check, Health
+from server.http.metrics import Metrics, MetricSource
+from server.http.openapi import describe
+from server.http.pages import Pages
+from server.http.problems import problem
 from server.kernel import json
 from server.kernel.clock import Clock, System
 from server.kernel.config import Config
 from server.kernel.errors import NotFound
 from server.kernel.events import BoundRoute
-
-from .access import Access, Authenticate
-from .dispatch import Dispatch, Handler
-from .health import Check, Health
-from .metrics import Metrics, MetricSource
-from .openapi import describe
-from .pages import Pages
-from .problems import problem
 
 
 class _NoAddress(logging.Filter):

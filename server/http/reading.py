@@ -10,11 +10,10 @@ import msgspec
 from aiohttp import web
 from msgspec import inspect
 
+from server.http.problems import Refused
 from server.kernel import json
 from server.kernel.errors import Invalid, NotFound, TooLarge
 from server.kernel.shapes import fit
-
-from .problems import Refused
 
 MAX_PATH_VALUE = 128
 _INTEGER = re.compile(r"-?[0-9]{1,16}\Z")

@@ -8,16 +8,15 @@ from typing import Any
 
 from aiohttp import web
 
+from server.http.access import Access
+from server.http.problems import NO_STORE, Refused, problem
+from server.http.reading import QueryReader, path_values, read_body
 from server.kernel import json
 from server.kernel.clock import Clock
 from server.kernel.config import Config
 from server.kernel.errors import AppError, Internal, Invalid, NotFound
 from server.kernel.events import BoundRoute, Reply, Request
 from server.kernel.logs import get_logger
-
-from .access import Access
-from .problems import NO_STORE, Refused, problem
-from .reading import QueryReader, path_values, read_body
 
 log = get_logger(__name__)
 
