@@ -1,0 +1,1 @@
+"""Translate between the wire and chat: socket events and HTTP routes. They decide nothing."""
