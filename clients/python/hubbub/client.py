@@ -134,6 +134,9 @@ class Client:
         )
         return answer["users"]
 
+    async def user(self, user_id: str) -> User:
+        return await self.call("GET", f"/users/{user_id}", answer=User)
+
     # ---- the line ----
 
     @property

@@ -1,0 +1,186 @@
+"""Names the concrete classes and wires them: the only place that does."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+from server.accounts import wiring as accounts_wiring
+from server.accounts.routes import routes as accounts_routes
+from server.accounts.wiring import AccountsPart
+from server.chat import wiring as chat_wiring
+from server.http.app import make_app, runner_options
+from server.hub.hub import Hub
+from server.hub.transport.acceptor import Acceptor, HeadLimits
+from server.hub.transport.polling import add_polling
+from server.kernel.clock import Clock, System
+from server.kernel.config import Config
+from server.kernel.errors import Unavailable
+from server.kernel.ids import Ids, RandomIds
+from server.kernel.logs import get_logger
+from server.kernel.peer import TrustedProxies
+from server.kernel.tasks import TaskOwner
+from server.presence import wiring as presence_wiring
+from storage.api import Store
+
+log = get_logger(__name__)
+OpenStore = Callable[[Config], Awaitable[Store]]
+
+
+async def open_folder(config: Config) -> Store:
+    """The embedded shape's store. Raises Unavailable with what to do."""
+    from storage.sqlite import open_sqlite
+
+    return await open_sqlite(_make_folder(Path(config.server.data)), clock=System())
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"The data folder {folder} cannot be made: {error.strerror}. Choose another by --data."
+        ) from None
+    return folder
+
+
+class Server:
+    """One process's server. `start`, then `url`; `close` drains and flushes."""
+
+    accounts: AccountsPart
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        open_store: OpenStore = open_folder,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or System()
+        self.ids = ids or RandomIds()
+        self.port = 0
+        self.tasks = TaskOwner("server")
+        self._open_store = open_store
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._draining = False
+
+    @property
+    def url(self) -> str:
+        """Where to reach it: the configured public address, or this machine's."""
+        if self.config.server.public_url:
+            return self.config.server.public_url.rstrip("/")
+        return self.local_url
+
+    @property
+    def local_url(self) -> str:
+        host = self.config.server.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        return f"http://{host}:{self.port}"
+
+    async def first_admin_link(self) -> str | None:
+        """At the very first start of a server where one needs an invitation."""
+        if self.config.registration == "open":
+            return None
+        return await self.accounts.first_admin_link(self.url)
+
+    async def start(self) -> None:
+        """Raises OSError when the port cannot be had, AppError when the data folder cannot."""
+        self.store = await self._open_store(self.config)
+        self._closers.append(self.store.close)
+        self._closers.append(self.tasks.close)
+        await self._make_parts()
+        runner = web.AppRunner(self._make_app(), **runner_options(self.config))
+        await runner.setup()
+        self._closers.append(runner.cleanup)
+        await self._listen(runner)
+        gc.collect()
+        gc.freeze()
+        log.info("server.started", port=self.port, registration=self.config.registration)
+
+    async def close(self) -> None:
+        """Not ready any more; sockets are told; what is under way ends; stores are flushed."""
+        self._draining = True
+        while self._closers:
+            await self._closers.pop()()
+        gc.unfreeze()
+        log.info("server.stopped")
+
+    async def _make_parts(self) -> None:
+        config, clock, ids, store = self.config, self.clock, self.ids, self.store
+        self.accounts = await accounts_wiring.build(config, store, clock=clock, ids=ids)
+        self._closers.append(self._close_accounts)
+        self.hub = Hub(config, authenticate=self.accounts.authenticate, clock=clock)
+        self.accounts.attach_outlet(self.hub.outlet)
+        self.chat = await chat_wiring.build(
+            config, store, outlet=self.hub.outlet, clock=clock, ids=ids, tasks=self.tasks
+        )
+        self.presence = presence_wiring.build(
+            config, store, outlet=self.hub.outlet, clock=clock, tasks=self.tasks
+        )
+
+    def _make_app(self) -> web.Application:
+        hub, config = self.hub, self.config
+        hub.mount((*self.chat.events, *self.presence.events))
+        hub.observe(self.chat, self.presence)
+        app = make_app(
+            config,
+            (*accounts_routes.bind(self.accounts), *self.chat.routes),
+            authenticate=self.accounts.authenticate,
+            checks={"store": self.store.check, "hub": self._check_draining},
+            metrics=(hub.metrics,),
+            web_root=web_folder(),
+            clock=self.clock,
+        )
+        add_polling(app, hub.engine)
+        return app
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        limits = self.config.limits
+        assert runner.server is not None
+        acceptor = Acceptor(
+            self.hub.engine,
+            runner.server,
+            limits=HeadLimits(limits.head_bytes, limits.request_head_s),
+            trusted=TrustedProxies(self.config.server.trusted_proxies),
+        )
+        self.port = await acceptor.listen(self.config.server.host, self.config.server.port)
+        self._closers.append(acceptor.close)
+        self._closers.append(self.hub.drain)
+
+    async def _close_accounts(self) -> None:
+        self.accounts.close()
+
+    async def _check_draining(self) -> None:
+        if self._draining:
+            raise Unavailable("The server is shutting down.")
+
+
+@asynccontextmanager
+async def running_server(
+    config: Config, *, open_store: OpenStore = open_folder, clock: Clock | None = None
+) -> AsyncIterator[Server]:
+    """`async with running_server(config) as server: server.url`"""
+    server = Server(config, open_store=open_store, clock=clock)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.close()
+
+
+def web_folder() -> Path | None:
+    """The built page: of a checkout, or packaged. None: a plain page says how to build it."""
+    checkout = Path(__file__).resolve().parent.parent / "clients" / "web" / "dist"
+    for folder in (checkout, Path(str(files("server.http"))) / "web"):
+        if (folder / "index.html").is_file():
+            return folder
+    return None
