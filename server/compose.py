@@ -13,7 +13,9 @@ from aiohttp import web
 from server.accounts import wiring as accounts_wiring
 from server.accounts.routes import routes as accounts_routes
 from server.accounts.wiring import AccountsPart
-from server.chat import wiring as chat_wiring
+from server.chat.wiring import Chat
+from server.chat.wiring import events as chat_events
+from server.chat.wiring import routes as chat_routes
 from server.http.app import make_app, runner_options
 from server.hub.hub import Hub
 from server.hub.transport.acceptor import Acceptor, HeadLimits
@@ -120,20 +122,22 @@ class Server:
         self._closers.append(self._close_accounts)
         self.hub = Hub(config, authenticate=self.accounts.authenticate, clock=clock)
         self.accounts.attach_outlet(self.hub.outlet)
-        self.chat = await chat_wiring.build(
-            config, store, outlet=self.hub.outlet, clock=clock, ids=ids, tasks=self.tasks
+        self.chat = Chat(
+            store, self.hub.outlet, clock=clock, ids=ids, config=config, tasks=self.tasks
         )
+        await self.chat.start()
+        self._closers.append(self.chat.close)
         self.presence = presence_wiring.build(
             config, store, outlet=self.hub.outlet, clock=clock, tasks=self.tasks
         )
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config
-        hub.mount((*self.chat.events, *self.presence.events))
+        hub.mount((*chat_events.bind(self.chat), *presence_events.bind(self.presence)))
         hub.observe(self.chat, self.presence)
         app = make_app(
             config,
-            (*accounts_routes.bind(self.accounts), *self.chat.routes),
+            (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
             checks={"store": self.store.check, "hub": self._check_draining},
             metrics=(hub.metrics,),
