@@ -1,0 +1,77 @@
+"""Opens the store on a data folder."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from server.kernel.clock import Clock
+from storage.sqlite.accounts import SqliteAccounts
+from storage.sqlite.connection import open_writer
+from storage.sqlite.folder import DATABASE, FolderLock, make_private
+from storage.sqlite.log import SqliteLog
+from storage.sqlite.migration import bring_up
+from storage.sqlite.projections import SqliteProjections
+from storage.sqlite.readers import Readers
+from storage.sqlite.transaction import Transaction
+from storage.sqlite.writer import Writer
+
+
+class SqliteStore:
+    """Implements `storage.api.Store`. Made by `open_sqlite`."""
+
+    def __init__(self, lock: FolderLock, writer: Writer, readers: Readers, clock: Clock) -> None:
+        self._lock = lock
+        self._writer = writer
+        self._readers = readers
+        self._clock = clock
+        self._closed = False
+        self.log = SqliteLog(writer, readers)
+        self.projections = SqliteProjections(writer, readers)
+        self.accounts = SqliteAccounts(writer, readers)
+
+    async def check(self) -> None:
+        """Writes a row and waits for the disk. Raises Unavailable."""
+        now_ms = self._clock.now_ms()
+
+        def probe(tx: Transaction) -> None:
+            tx.execute("INSERT OR REPLACE INTO probe (id, at) VALUES (1, ?)", (now_ms,))
+
+        await self._writer.submit(probe)
+
+    async def close(self) -> None:
+        """Commit what was submitted, end the threads, release the folder; once."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._readers.close()
+        await self._writer.close()
+        self._lock.release()
+
+
+async def open_sqlite(
+    folder: Path, *, clock: Clock, readers: int = 2, vfs: str | None = None
+) -> SqliteStore:
+    """Open the folder's database, making or migrating it as needed.
+
+    `vfs`: an apsw VFS by name, without shared memory, for fault tests; the writer then also reads.
+
+    Raises:
+        DataInUse: another process has it. NewerData: written by a newer program.
+        DataError: it cannot be created, opened or written.
+    """
+    lock = FolderLock(folder)
+    path = folder / DATABASE
+    try:
+        make_private(path)
+        connection = await asyncio.to_thread(open_writer, path, vfs)
+        try:
+            await asyncio.to_thread(bring_up, connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+    writer = Writer(connection)
+    return SqliteStore(lock, writer, Readers(path, writer, 0 if vfs else readers), clock)
