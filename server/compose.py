@@ -36,9 +36,12 @@ OpenStore = Callable[[Config], Awaitable[Store]]
 
 async def open_folder(config: Config) -> Store:
     """The embedded shape's store. Raises Unavailable with what to do."""
-    from storage.sqlite import open_sqlite
+    from storage.sqlite import DataError, open_sqlite
 
-    return await open_sqlite(_make_folder(Path(config.server.data)), clock=System())
+    try:
+        return await open_sqlite(_make_folder(Path(config.server.data)), clock=System())
+    except DataError as error:
+        raise Unavailable(str(error)) from None
 
 
 def _make_folder(folder: Path) -> Path:
@@ -125,15 +128,16 @@ class Server:
         self.chat = Chat(
             store, self.hub.outlet, clock=clock, ids=ids, config=config, tasks=self.tasks
         )
-        await self.chat.start()
+        self.chat.start()
         self._closers.append(self.chat.close)
         self.presence = presence_wiring.build(
             config, store, outlet=self.hub.outlet, clock=clock, tasks=self.tasks
         )
+        self._closers.append(self.presence.close)
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config
-        hub.mount((*chat_events.bind(self.chat), *presence_events.bind(self.presence)))
+        hub.mount((*chat_events.bind(self.chat), *self.presence.events))
         hub.observe(self.chat, self.presence)
         app = make_app(
             config,

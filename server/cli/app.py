@@ -127,11 +127,13 @@ def backup(target: Path, data: Data = None, config: File = None) -> None:
 
 
 @app.command()
-def restore(source: Path, data: Data = None, config: File = None) -> None:
-    """Fill an empty data folder from a backup."""
+def restore(
+    source: Path, force: bool = False, data: Data = None, config: File = None
+) -> None:  # fmt: skip
+    """Fill a data folder from a backup; --force puts what is there aside."""
     from server.cli import folder
 
-    folder.restore(_config(config, data), source)
+    folder.restore(_config(config, data), source, force=force)
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""What is done to a data folder as a whole: migrate, backup, restore, rebuild."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from server.chat.fold import rebuild as rebuild_projections
+from server.cli.terms import Refused, say
+from server.compose import open_folder
+from server.kernel.config import Config
+from server.kernel.ids import RoomId
+from storage import sqlite
+
+Step = Callable[[int, int], None]
+
+
+def migrate(config: Config) -> None:
+    folder = _existing(config)
+    with _explained():
+        before, after = sqlite.migrate(folder)
+    if before == after:
+        say(f"{folder} is current (version {after}).")
+    else:
+        say(f"{folder} went from version {before} to {after}.")
+
+
+def backup(config: Config, target: Path) -> None:
+    with _explained(), _progress("copying") as step:
+        sqlite.backup(_existing(config), target, step)
+    say(f"{target} holds the data as of now. Keep it as safe as the folder itself.")
+
+
+def restore(config: Config, source: Path, *, force: bool) -> None:
+    folder = Path(config.server.data)
+    with _explained(), _progress("restoring") as step:
+        sqlite.restore(source, folder, step, force=force)
+    say(f"{folder} holds the backup. Clients will load their rooms anew.")
+
+
+def rebuild(config: Config) -> None:
+    _existing(config)
+
+    async def work(step: Step) -> int:
+        store = await open_folder(config)
+
+        def page(room_id: RoomId, done: int, total: int) -> None:
+            step(done, total)
+
+        try:
+            return await rebuild_projections(store, page)
+        finally:
+            await store.close()
+
+    with _progress("rebuilding") as step:
+        count = asyncio.run(work(step))
+    say(f"Everything derived was made anew from {count} events.")
+
+
+def _existing(config: Config) -> Path:
+    folder = Path(config.server.data)
+    if not folder.is_dir():
+        raise Refused(f"There is no data folder {folder}. Name one with --data.")
+    return folder
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite.DataError as error:
+        raise Refused(str(error)) from None
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Step]:
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def step(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield step
