@@ -3,15 +3,15 @@
 import { Api, type LogIn, type SignUp } from "./api.js";
 import { ServerClock, systemClock, type Clock } from "./clock.js";
 import { Emitter } from "./emitter.js";
-import { asHubbubError, Unauthorized } from "./errors.js";
+import { Unauthorized } from "./errors.js";
+import { Following } from "./following.js";
 import { Http } from "./http.js";
 import { ClientIds } from "./ids.js";
-import { OpenRoom } from "./open_room.js";
-import type { Entry } from "./outbox.js";
+import type { Acknowledged, Entry } from "./outbox.js";
 import { defaultOutboxStore, type OutboxStore } from "./outbox_store.js";
 import { People } from "./people.js";
-import { grown, ReceiptQueue, type Marks } from "./receipts.js";
-import { RoomBook, type Preview } from "./rooms.js";
+import { ReceiptSender, type Marks } from "./receipts.js";
+import type { Preview } from "./rooms.js";
 import { Sender } from "./sender.js";
 import { MemorySessionStore, SessionChannel, type KeptSession, type SessionStore } from "./session.js";
 import { SocketIoTransport, type Transport } from "./transport.js";
@@ -31,9 +31,7 @@ import type {
   User,
 } from "./wire.js";
 
-const RECEIPT_PAUSE_MS = 300;
 const TYPING_REPEAT_MS = 3_000;
-const SYNC_LIMIT = 200;
 const SYNC_AGAIN_MS = 2_000;
 /** Presence is asked for at most so many people at once (the wire's bound). */
 const MAX_WATCHED = 500;
@@ -85,15 +83,12 @@ export class Hubbub {
   private readonly transport: Transport;
   private readonly outboxStore: OutboxStore;
   private readonly ids: ClientIds;
-  private book = new RoomBook("");
+  private kept: KeptSession | null = null;
+  private following: Following | undefined;
   private sender: Sender | undefined;
-  private open = new Map<string, OpenRoom>();
-  private receipts = new ReceiptQueue();
-  private receiptTimer: unknown;
-  private marks = new Map<string, Map<string, Marks>>();
+  private receipts: ReceiptSender;
   private typingSaid = new Map<string, number>();
   private watched: string[] = [];
-  private expiryTimer: unknown;
   /** Grows with every connect and disconnect: an answer of an older line is not used. */
   private line = 0;
   private state: Connection = "closed";
@@ -108,6 +103,7 @@ export class Hubbub {
     this.http = new Http(url, this.sessions, this.clock, options.fetch, () => this.end("expired"));
     this.api = new Api(this.http);
     this.transport = options.transport ?? new SocketIoTransport(url);
+    this.receipts = new ReceiptSender(this.transport, this.clock);
     this.people = new People(this.clock, (id) => this.api.user(id), () => this.changed());
     this.channel = new SessionChannel((id) => {
       if (this.sessions.shared && this.kept?.session_id === id) this.end("logged_out");
@@ -173,7 +169,7 @@ export class Hubbub {
     if (this.state !== "closed") return true;
     this.kept = session;
     const userId = session.user.id;
-    this.book = new RoomBook(userId);
+    this.following = this.newFollowing(userId);
     this.people.know([session.user]);
     this.sender = this.newSender(userId);
     this.setState("connecting");
@@ -197,13 +193,11 @@ export class Hubbub {
     this.transport.close();
     this.sender?.close();
     this.sender = undefined;
+    this.following?.close();
+    this.following = undefined;
+    this.receipts.close();
+    this.receipts = new ReceiptSender(this.transport, this.clock);
     this.kept = null;
-    this.open.clear();
-    this.marks.clear();
-    this.receipts = new ReceiptQueue();
-    this.clock.clearTimeout(this.expiryTimer);
-    this.clock.clearTimeout(this.receiptTimer);
-    this.receiptTimer = undefined;
     this.setState("closed");
   }
 
@@ -228,66 +222,52 @@ export class Hubbub {
 
   /** The newest activity first. */
   rooms(): Room[] {
-    return this.book.list();
+    return this.following?.book.list() ?? [];
   }
 
   room(roomId: string): Room | undefined {
-    return this.book.get(roomId);
+    return this.following?.book.get(roomId);
   }
 
   preview(roomId: string): Preview | undefined {
-    return this.book.preview(roomId);
+    return this.following?.book.preview(roomId);
   }
 
   isOpen(roomId: string): boolean {
-    return this.open.get(roomId)?.opening === false;
+    return this.following?.get(roomId)?.opening === false;
   }
 
   hasOlder(roomId: string): boolean {
-    return this.open.get(roomId)?.timeline.hasOlder ?? false;
+    return this.following?.get(roomId)?.timeline.hasOlder ?? false;
   }
 
   /** What to show of an open room, oldest first, one's own waiting messages last. */
   items(roomId: string): ViewItem[] {
-    const room = this.open.get(roomId);
+    const room = this.following?.get(roomId);
     if (!room || !this.kept) return [];
     return viewOf(room.fold.items, {
       me: this.kept.user.id,
       waiting: this.sender?.of(roomId) ?? [],
       acknowledged: room.acknowledged,
-      marks: this.marks.get(roomId) ?? new Map(),
-      memberCount: this.book.get(roomId)?.member_count ?? 2,
+      marks: this.marksIn(roomId),
+      memberCount: this.room(roomId)?.member_count ?? 2,
     });
   }
 
   /** Others' receipts in a room, as far as they were heard. */
   marksIn(roomId: string): ReadonlyMap<string, Marks> {
-    return this.marks.get(roomId) ?? new Map();
+    return this.following?.marksIn(roomId) ?? new Map();
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------
 
   /** Follow a room: its newest events are fetched and from then on kept complete. */
   async openRoom(roomId: string): Promise<void> {
-    const room = this.book.get(roomId);
-    if (!room || !this.kept || this.open.has(roomId)) return;
-    const opened = new OpenRoom(roomId, { me: this.kept.user.id, logId: room.log_id }, this.api, {
-      events: (events) => this.logged(roomId, events, true),
-      restarted: (events) => this.logged(roomId, events, false),
-    });
-    this.open.set(roomId, opened);
-    try {
-      await opened.load();
-    } catch (refusal) {
-      if (opened.opening) this.open.delete(roomId);
-      throw refusal;
-    } finally {
-      this.changed();
-    }
+    await this.following?.follow(roomId);
   }
 
   async loadOlder(roomId: string): Promise<void> {
-    await this.open.get(roomId)?.older();
+    await this.following?.get(roomId)?.older();
     this.changed();
   }
 
@@ -305,17 +285,18 @@ export class Hubbub {
 
   /** Fetch the newest message of rooms that show none yet. */
   async loadPreviews(count = 20): Promise<void> {
-    const bare = this.book.list().filter((room) => !this.book.preview(room.id) && room.head > 0);
+    const book = this.following?.book;
+    const bare = this.rooms().filter((room) => !this.preview(room.id) && room.head > 0);
     for (const room of bare.slice(0, count)) {
       const page = await this.api.events(room.id, { limit: 1, view: "messages" });
-      for (const event of page.events) this.book.show(event);
+      for (const event of page.events) book?.show(event);
     }
     if (bare.length > 0) this.changed();
   }
 
   /** Take over a room that an HTTP call answered, without waiting for the socket to tell. */
   addRoom(room: Room): void {
-    this.book.updated(room);
+    this.following?.book.updated(room);
     this.changed();
   }
 
@@ -353,9 +334,9 @@ export class Hubbub {
 
   /** Everything up to `seq` has been read. Told to the server soon, and only if it is news. */
   markRead(roomId: string, seq: number): void {
-    if (seq <= (this.book.get(roomId)?.read_seq ?? 0)) return;
-    this.book.read(roomId, seq);
-    this.noteReceipt(roomId, { read_seq: seq });
+    if (seq <= (this.room(roomId)?.read_seq ?? 0)) return;
+    this.following?.book.read(roomId, seq);
+    this.receipts.note(roomId, { read_seq: seq });
     this.changed();
   }
 
@@ -388,8 +369,6 @@ export class Hubbub {
 
   // ---- inside --------------------------------------------------------------------------------------
 
-  private kept: KeptSession | null = null;
-
   private async begin(session: Session): Promise<void> {
     this.stop();
     this.http.keep(session);
@@ -399,17 +378,28 @@ export class Hubbub {
   private newSender(userId: string): Sender {
     const { transport, outboxStore: store, ids, clock, serverClock } = this;
     const listener = {
-      acknowledged: (entry: Parameters<OpenRoom["acknowledged"]["push"]>[0]) => {
-        const room = this.open.get(entry.room_id);
-        if (room && entry.stored.seq > room.timeline.high) {
-          room.acknowledged = [...room.acknowledged, entry];
-        }
+      acknowledged: (entry: Acknowledged) => {
+        this.following?.acknowledged(entry);
         this.changed();
       },
       failed: (entry: Entry) => this.events.emit("failed", entry),
       changed: () => this.changed(),
     };
     return new Sender(userId, { transport, store, ids, clock, serverClock, listener });
+  }
+
+  private newFollowing(userId: string): Following {
+    const { api, transport, clock, serverClock } = this;
+    const listener = {
+      event: (event: LogEvent) => this.events.emit("event", event),
+      stored: (clientId: string) => void this.sender?.forget(clientId),
+      delivered: (roomId: string, seq: number) => this.receipts.note(roomId, { delivered_seq: seq }),
+      ownMark: (roomId: string, seq: number) =>
+        this.receipts.confirm(roomId, { read_seq: seq, delivered_seq: seq }),
+      removed: (roomId: string) => this.receipts.forget(roomId),
+      changed: () => this.changed(),
+    };
+    return new Following(userId, { api, transport, clock, serverClock }, listener);
   }
 
   private need(): Sender {
@@ -439,10 +429,10 @@ export class Hubbub {
     const line = (this.line += 1);
     this.setState("syncing");
     this.sender?.pump();
-    this.flushReceipts();
+    this.receipts.flush();
     void this.askPresence();
     try {
-      await this.sync(line);
+      await this.following?.sync(() => line === this.line);
     } catch {
       // The line went (then the next connect syncs), or the server is unwell: again on this line.
       if (line === this.line) this.clock.setTimeout(() => line === this.line && void this.connected(), SYNC_AGAIN_MS);
@@ -472,56 +462,22 @@ export class Hubbub {
     }
   }
 
-  private async sync(line: number): Promise<void> {
-    const before = this.book.ids();
-    const named: Record<string, { log_id: string; seq: number }> = {};
-    for (const [id, room] of this.open) {
-      if (!room.opening) named[id] = { log_id: room.timeline.logId, seq: room.timeline.high };
-    }
-    const behind: OpenRoom[] = [];
-    this.book.beginSync();
-    for (let after: string | undefined; ; ) {
-      const answer = await this.transport.request("sync", {
-        rooms: named,
-        limit: SYNC_LIMIT,
-        ...(after === undefined ? {} : { after }),
-      });
-      if (line !== this.line) return;
-      for (const item of answer.rooms) {
-        before.delete(item.room.id);
-        this.book.synced(item.room);
-        this.confirmOwn(item.room);
-        const room = this.open.get(item.room.id);
-        if (room?.synced(item)) behind.push(room);
-      }
-      for (const id of answer.removed) before.add(id);
-      if (answer.next === undefined) break;
-      after = answer.next;
-    }
-    this.book.endSync();
-    for (const id of before) this.forgetRoom(id);
-    for (const room of behind) await room.repair();
-    for (const room of this.open.values()) if (room.timeline.hasGap) await room.repair();
-    this.changed();
-  }
-
-  private confirmOwn(room: Room): void {
-    this.receipts.confirm(room.id, { read_seq: room.read_seq, delivered_seq: room.read_seq });
-    if (room.unread > 0) this.noteReceipt(room.id, { delivered_seq: room.head });
-  }
-
   private received<Name extends keyof ServerEvents>(name: Name, payload: ServerEvents[Name]): void {
     HANDLERS[name](this.inbound, payload);
     this.changed();
   }
 
   private readonly inbound = {
-    event: (event: LogEvent) => this.live(event),
-    added: (room: Room) => {
-      this.book.updated(room);
+    event: (event: LogEvent) => {
+      this.people.setTyping(event.room_id, event.sender_id, false);
+      this.following?.live(event);
     },
-    removed: (roomId: string) => this.forgetRoom(roomId),
-    receipt: (receipt: Receipt) => this.receipt(receipt),
+    added: (room: Room) => this.following?.book.updated(room),
+    removed: (roomId: string) => this.following?.forget(roomId),
+    receipt: (receipt: Receipt) => {
+      if (receipt.user_id === this.kept?.user.id) this.receipts.confirm(receipt.room_id, receipt);
+      this.following?.receipt(receipt);
+    },
     typing: (roomId: string, userId: string, typing: boolean) =>
       this.people.setTyping(roomId, userId, typing),
     presence: (userId: string, presence: Presence) => this.people.setPresence(userId, presence),
@@ -531,91 +487,6 @@ export class Hubbub {
     },
   };
 
-  private live(event: LogEvent): void {
-    this.book.event(event);
-    this.people.setTyping(event.room_id, event.sender_id, false);
-    const mine = event.sender_id === this.kept?.user.id;
-    if (event.type === "message" && !mine) this.noteReceipt(event.room_id, { delivered_seq: event.seq });
-    const room = this.open.get(event.room_id);
-    if (room) room.live(event, this.state === "syncing");
-    else this.logged(event.room_id, [event], true);
-  }
-
-  /** Events that were applied in order: what follows from them outside of the room's own window. */
-  private logged(roomId: string, events: readonly LogEvent[], news: boolean): void {
-    const me = this.kept?.user.id;
-    for (const event of events) {
-      if (event.sender_id === me && event.client_id) void this.sender?.forget(event.client_id);
-      if (event.type === "message") this.mark(roomId, event.sender_id, { read_seq: event.seq, delivered_seq: event.seq });
-      this.book.show(event);
-      if (news) this.events.emit("event", event);
-    }
-    this.planExpiry();
-    this.changed();
-  }
-
-  private planExpiry(): void {
-    const now = this.serverClock.now();
-    let next = Infinity;
-    for (const room of this.open.values()) next = Math.min(next, room.fold.expire(now) ?? Infinity);
-    this.clock.clearTimeout(this.expiryTimer);
-    if (next === Infinity) return;
-    const wait = Math.min(next - now, 3_600_000);
-    this.expiryTimer = this.clock.setTimeout(() => {
-      this.planExpiry();
-      this.changed();
-    }, wait);
-  }
-
-  private mark(roomId: string, userId: string, marks: Partial<Marks>): void {
-    const room = this.marks.get(roomId) ?? new Map<string, Marks>();
-    this.marks.set(roomId, room);
-    room.set(userId, grown(room.get(userId) ?? { delivered_seq: 0, read_seq: 0 }, marks));
-  }
-
-  private receipt(receipt: Receipt): void {
-    const { room_id, user_id, delivered_seq, read_seq } = receipt;
-    if (user_id !== this.kept?.user.id) {
-      this.mark(room_id, user_id, { delivered_seq: Math.max(delivered_seq, read_seq), read_seq });
-      return;
-    }
-    this.receipts.confirm(room_id, { delivered_seq, read_seq });
-    this.book.read(room_id, read_seq, this.unreadAfter(room_id, read_seq));
-  }
-
-  private unreadAfter(roomId: string, seq: number): { unread: number; mentions: number } | undefined {
-    const room = this.open.get(roomId);
-    const me = this.kept?.user.id;
-    if (!room || room.opening || room.timeline.low > seq + 1 || me === undefined) return undefined;
-    const unread = room.timeline.events.filter(
-      (event) => event.seq > seq && event.type === "message" && event.sender_id !== me && !event.thread_seq,
-    );
-    const mentions = unread.filter(
-      (event) => event.mentions?.room || event.mentions?.user_ids?.includes(me),
-    );
-    return { unread: unread.length, mentions: mentions.length };
-  }
-
-  private noteReceipt(roomId: string, marks: Partial<Marks>): void {
-    if (!this.receipts.note(roomId, marks) || this.receiptTimer !== undefined) return;
-    this.receiptTimer = this.clock.setTimeout(() => this.flushReceipts(), RECEIPT_PAUSE_MS);
-  }
-
-  private flushReceipts(): void {
-    this.clock.clearTimeout(this.receiptTimer);
-    this.receiptTimer = undefined;
-    if (!this.transport.connected) return;
-    for (const [roomId, marks] of this.receipts.due()) {
-      const wanted = Object.fromEntries(Object.entries(marks).filter(([, seq]) => seq > 0));
-      this.transport.request("receipt:set", { room_id: roomId, ...wanted }).then(
-        (now) => this.receipts.confirm(roomId, grown(now, marks)),
-        (refusal) => {
-          if (!asHubbubError(refusal).transient) this.receipts.forget(roomId);
-        },
-      );
-    }
-  }
-
   private async askPresence(): Promise<void> {
     if (!this.transport.connected || this.watched.length === 0) return;
     try {
@@ -624,13 +495,6 @@ export class Hubbub {
     } catch {
       // Asked again after the next connect.
     }
-  }
-
-  private forgetRoom(roomId: string): void {
-    this.open.delete(roomId);
-    this.marks.delete(roomId);
-    this.receipts.forget(roomId);
-    this.book.remove(roomId);
   }
 }
 

@@ -1,5 +1,12 @@
 /** Receipts of one's own: collected, only growing, sent at most a few times a second, again after a reconnect. */
 
+import type { Clock } from "./clock.js";
+import { asHubbubError } from "./errors.js";
+import type { Transport } from "./transport.js";
+
+/** Receipts of so long are sent together. */
+const PAUSE_MS = 300;
+
 export interface Marks {
   delivered_seq: number;
   read_seq: number;
@@ -52,4 +59,48 @@ export function grown(before: Marks, marks: Partial<Marks>): Marks {
     delivered_seq: Math.max(before.delivered_seq, marks.delivered_seq ?? 0),
     read_seq: Math.max(before.read_seq, marks.read_seq ?? 0),
   };
+}
+
+/** Tells the server what was delivered and read, a little later and all at once. */
+export class ReceiptSender {
+  private readonly queue = new ReceiptQueue();
+  private timer: unknown;
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly clock: Clock,
+  ) {}
+
+  note(roomId: string, marks: Partial<Marks>): void {
+    if (!this.queue.note(roomId, marks)) return;
+    this.timer ??= this.clock.setTimeout(() => this.flush(), PAUSE_MS);
+  }
+
+  confirm(roomId: string, marks: Marks): void {
+    this.queue.confirm(roomId, marks);
+  }
+
+  forget(roomId: string): void {
+    this.queue.forget(roomId);
+  }
+
+  /** Send what is due. Without a line it stays due: call after a connect. */
+  flush(): void {
+    this.close();
+    if (!this.transport.connected) return;
+    for (const [roomId, marks] of this.queue.due()) {
+      const wanted = Object.fromEntries(Object.entries(marks).filter(([, seq]) => seq > 0));
+      this.transport.request("receipt:set", { room_id: roomId, ...wanted }).then(
+        (now) => this.queue.confirm(roomId, grown(now, marks)),
+        (refusal) => {
+          if (!asHubbubError(refusal).transient) this.queue.forget(roomId);
+        },
+      );
+    }
+  }
+
+  close(): void {
+    this.clock.clearTimeout(this.timer);
+    this.timer = undefined;
+  }
 }

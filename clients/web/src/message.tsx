@@ -32,6 +32,7 @@ export function MessageRow(props: MessageRowProps) {
       {!mine && <span class="message-picture">{!follows && <Avatar id={message.sender_id} name={sender} small />}</span>}
       <div class="message-main">
         {!follows && !mine && <span class="message-sender">{sender}</span>}
+        {(follows || mine) && <span class="hidden-words">{mine ? "You" : sender}: </span>}
         <div class="bubble">
           {quoted !== undefined && <Quote client={client} message={quoted} />}
           <Body client={client} message={message} />
