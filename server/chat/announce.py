@@ -12,7 +12,7 @@ from server.chat.typing import Typing
 from server.chat.views import view_fresh
 from server.kernel.ids import RoomId, UserId
 from server.kernel.outlet import Outlet
-from storage.api import Event
+from storage.api import Event, Role
 
 OnUpdated = Callable[[RoomId, UserId | None], None]
 """The room changed for one member, or for all of them (None): tell `room:updated`."""
@@ -37,6 +37,14 @@ class Announcer:
                 self.event(event)
                 if event.type == "room":
                     self._on_updated(state.room_id, None)
+
+    def created(self, state: RoomState, events: Sequence[Event]) -> None:
+        """A new log: everybody is let in first, then hears all of it, its `room` event included."""
+        for event in events:
+            if event.type == "member":
+                self._let_in(state, event)
+        for event in events:
+            self.event(event)
 
     def event(self, event: Event) -> None:
         own = Event(
@@ -67,14 +75,23 @@ class Announcer:
         self._outlet.leave(user_id, state.room_id)
 
     def _member(self, state: RoomState, event: Event) -> None:
-        assert event.content is not None
-        content = msgspec.json.decode(event.content)
-        user_id, change = UserId(content["user_id"]), content["change"]
+        user_id, change, _ = _read(event)
         if change in ("joined", "added"):
-            self.came(user_id, view_fresh(state, event, user_id, content["role"]))
-            self._outlet.join(user_id, state.room_id)
+            self._let_in(state, event)
         self.event(event)
         if change in ("left", "removed"):
             self.went(state, user_id, change)
         elif change == "role" or state.broadcast:
             self._on_updated(state.room_id, user_id)
+
+    def _let_in(self, state: RoomState, event: Event) -> None:
+        user_id, _, role = _read(event)
+        self.came(user_id, view_fresh(state, event, user_id, role))
+        self._outlet.join(user_id, state.room_id)
+
+
+def _read(event: Event) -> tuple[UserId, str, Role]:
+    """Of a member event: who, what, and his role."""
+    assert event.content is not None
+    content = msgspec.json.decode(event.content)
+    return UserId(content["user_id"]), content["change"], content.get("role", "member")

@@ -156,7 +156,7 @@ class RoomDesk:
         refused, _ = await asyncio.gather(append, apply)
         if refused is not None:  # another made the direct room in this moment
             return await self._chat.view(ctx.user_id, room_id)
-        self._chat.announcer.events(state, events)
+        self._chat.announcer.created(state, events)
         if cmd.kind == "broadcast" and others:
             rows = [_reader(state, user_id, now_ms) for user_id in others]
             await self._follow_readers(room_id, MembersChanged(readers_in=tuple(rows)))
