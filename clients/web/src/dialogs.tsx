@@ -60,17 +60,17 @@ export function NewGroup({ onClose, onRoom }: DialogProps) {
         <label class="check">
           <input type="checkbox" name="public" value="yes" /> Anybody on this server may find and join it
         </label>
+        <PeoplePicker
+          action="Add"
+          skip={picked.map((user) => user.id)}
+          onPick={(user) => setPicked([...picked, user])}
+        />
         {picked.length > 0 && <p class="hint">With {listNames(picked.map(nameOf))}</p>}
         <Problem text={problem} />
         <button type="submit" class="primary">
           Make the group
         </button>
       </form>
-      <PeoplePicker
-        action="Add"
-        skip={picked.map((user) => user.id)}
-        onPick={(user) => setPicked([...picked, user])}
-      />
     </Dialog>
   );
 }

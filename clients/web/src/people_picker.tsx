@@ -44,6 +44,10 @@ export function PeoplePicker(props: {
         placeholder="Name or user name"
         autocomplete="off"
         onInput={(event) => setQuery(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          // Enter would send the form around it.
+          if (event.key === "Enter") event.preventDefault();
+        }}
       />
       <Problem text={problem} />
       <ul class="members" aria-live="polite">

@@ -104,7 +104,7 @@ function RoomHead({ client, room, members, onBack, onMembers }: HeadProps) {
       </span>
       <Avatar id={other ?? room.id} name={title} presence={presence} small />
       <div class="room-words">
-        <h2>{title}</h2>
+        <h1>{title}</h1>
         <p class="room-sub" aria-live="polite">
           {subtitle(client, room)}
         </p>
