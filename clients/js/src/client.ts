@@ -362,6 +362,11 @@ export class Hubbub {
     void this.askPresence();
   }
 
+  /** Connect anew: call it when the machine says that the network is gone, which a ping would tell much later. */
+  suspectLine(): void {
+    this.transport.drop();
+  }
+
   /** Try to connect now: call it when the machine says that the network is back. */
   retryNow(): void {
     this.transport.retry();

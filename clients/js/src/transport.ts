@@ -16,6 +16,8 @@ export interface Transport {
   readonly connected: boolean;
   /** Connect, and again by itself whenever the line is lost, until `close`. */
   open(listener: TransportListener, token: () => Promise<string>): void;
+  /** The machine has lost its network: do not wait for a ping to find out, connect anew. */
+  drop(): void;
   /** Try again now instead of at the end of the current pause. */
   retry(): void;
   /**
@@ -87,6 +89,10 @@ export class SocketIoTransport implements Transport {
       socket.on(name, (payload: ServerEvents[typeof name]) => listener.received(name, payload));
     }
     socket.connect();
+  }
+
+  drop(): void {
+    this.socket?.io.engine?.close();
   }
 
   retry(): void {

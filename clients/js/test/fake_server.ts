@@ -183,6 +183,10 @@ export class FakeTransport implements Transport {
 
   retry(): void {}
 
+  drop(): void {
+    this.cut();
+  }
+
   deliver<Name extends keyof ServerEvents>(name: Name, payload: ServerEvents[Name]): void {
     if (this.connected && !this.loseEvents) this.listener?.received(name, payload);
   }

@@ -13,13 +13,14 @@ export type DialogName = "chat" | "group" | "browse" | "settings";
 export function Chat() {
   const client = useClient();
   const [roomId, setRoomId] = useState<string>();
+  const [present, setPresent] = useState<string[]>([]);
   const [dialog, setDialog] = useState<DialogName>();
   const me = client.me?.id;
   const rooms = client.rooms();
   const room = roomId === undefined ? undefined : client.room(roomId);
 
   const others = rooms.map((known) => otherId(known, me)).filter((id) => id !== undefined && id !== me);
-  const watched = [...others, ...(roomId ? client.marksIn(roomId).keys() : [])] as string[];
+  const watched = [...others, ...present.filter((id) => id !== me)] as string[];
   useEffect(() => client.watchPresence(watched), [client, watched.join()]);
 
   const unread = rooms.reduce((sum, known) => sum + known.unread, 0);
@@ -39,7 +40,7 @@ export function Chat() {
       <Banner />
       <Sidebar selected={room?.id} onSelect={setRoomId} onDialog={setDialog} />
       {room ? (
-        <RoomView key={room.id} roomId={room.id} onBack={() => setRoomId(undefined)} />
+        <RoomView key={room.id} roomId={room.id} onBack={() => setRoomId(undefined)} onPeople={setPresent} />
       ) : (
         <Nothing empty={rooms.length === 0} ready={client.connection === "online"} onDialog={setDialog} />
       )}

@@ -15,6 +15,7 @@ export function createClient(byLink: boolean): Hubbub {
   const perTab = new WebSessionStore(sessionStorage, false, TAB_KEY);
   const forAll = new WebSessionStore(localStorage, true);
   const client = new Hubbub({ sessions: byLink || perTab.load() ? perTab : forAll });
+  addEventListener("offline", () => client.suspectLine());
   addEventListener("online", () => client.retryNow());
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") client.retryNow();

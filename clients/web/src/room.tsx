@@ -9,8 +9,15 @@ import { Members } from "./members";
 import { Avatar, IconButton, Problem } from "./parts";
 import { Timeline } from "./timeline";
 
+interface RoomViewProps {
+  roomId: string;
+  onBack: () => void;
+  /** The members are known: their presence is wanted. */
+  onPeople: (userIds: string[]) => void;
+}
+
 /** One room: head, messages, composer; beside it a thread or the members. */
-export function RoomView({ roomId, onBack }: { roomId: string; onBack: () => void }) {
+export function RoomView({ roomId, onBack, onPeople }: RoomViewProps) {
   const client = useClient();
   const room = client.room(roomId);
   const [thread, setThread] = useState<number>();
@@ -21,8 +28,11 @@ export function RoomView({ roomId, onBack }: { roomId: string; onBack: () => voi
   useEffect(() => {
     setProblem("");
     client.openRoom(roomId).catch((refusal: unknown) => setProblem(asHubbubError(refusal).message));
-    client.members(roomId).catch(() => undefined);
-  }, [client, roomId, connected]);
+    client.members(roomId).then(
+      (members) => onPeople(members.map((member) => member.user.id)),
+      () => undefined,
+    );
+  }, [client, roomId, connected, room?.member_count]);
 
   if (!room) return null;
   return (
