@@ -1,0 +1,1 @@
+"""What Hubbub is measured beside: the hub that everybody writes first, and Node's socket.io."""
