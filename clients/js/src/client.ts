@@ -277,6 +277,7 @@ export class Hubbub {
     for (let after: string | undefined; ; ) {
       const page = await this.api.members(roomId, after);
       members.push(...page.members);
+      this.following?.marksOf(roomId, page.members);
       this.people.know(page.members.map((member) => member.user));
       if (!page.next) return members;
       after = page.next;

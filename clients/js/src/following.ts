@@ -10,7 +10,7 @@ import type { Acknowledged } from "./outbox.js";
 import { grown, type Marks } from "./receipts.js";
 import { mentionsUser, RoomBook } from "./rooms.js";
 import type { Transport } from "./transport.js";
-import type { LogEvent, Receipt, Room } from "./wire.js";
+import type { LogEvent, Member, Receipt, Room } from "./wire.js";
 
 const SYNC_LIMIT = 200;
 /** Expiry is looked at again at least so often: timers of many days are not to be trusted. */
@@ -91,6 +91,13 @@ export class Following {
   receipt({ room_id, user_id, delivered_seq, read_seq }: Receipt): void {
     if (user_id === this.me) this.book.read(room_id, read_seq, this.unreadAfter(room_id, read_seq));
     else this.mark(room_id, user_id, { delivered_seq: Math.max(delivered_seq, read_seq), read_seq });
+  }
+
+  /** Members as an HTTP call answered them. */
+  marksOf(roomId: string, members: readonly Member[]): void {
+    for (const { user, read_seq = 0, delivered_seq = read_seq } of members) {
+      if (delivered_seq > 0) this.mark(roomId, user.id, { read_seq, delivered_seq });
+    }
   }
 
   /**

@@ -72,6 +72,9 @@ export interface Member {
   user: User;
   role: Role;
   joined_at: number;
+  /** How far he has read, where the server tells it: receipts alone begin at one's own connect. */
+  read_seq?: number;
+  delivered_seq?: number;
 }
 
 export interface TextContent {
