@@ -75,6 +75,7 @@ class Server:
         self._open_store = open_store
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._draining = False
+        self._trusted = TrustedProxies(config.server.trusted_proxies)
 
     @property
     def url(self) -> str:
@@ -103,10 +104,14 @@ class Server:
         self._closers.append(self.store.close)
         self._closers.append(self.tasks.close)
         await self._make_parts()
+        self.acceptor = self._make_acceptor()
         runner = web.AppRunner(self._make_app(), **runner_options(self.config))
         await runner.setup()
         self._closers.append(runner.cleanup)
-        await self._listen(runner)
+        self.acceptor.http = runner.server
+        self.port = await self.acceptor.listen(self.config.server.host, self.config.server.port)
+        self._closers.append(self.acceptor.close)
+        self._closers.append(self.hub.drain)
         gc.collect()
         gc.freeze()
         log.info("server.started", port=self.port, registration=self.config.registration)
@@ -148,21 +153,23 @@ class Server:
             web_root=web_folder(),
             clock=self.clock,
         )
-        add_polling(app, hub.engine)
+        add_polling(
+            app,
+            hub.engine,
+            request_body_s=config.limits.request_body_s,
+            trusted=self._trusted,
+            acceptor=self.acceptor,
+        )
         return app
 
-    async def _listen(self, runner: web.AppRunner) -> None:
+    def _make_acceptor(self) -> Acceptor:
         limits = self.config.limits
-        assert runner.server is not None
-        acceptor = Acceptor(
+        return Acceptor(
             self.hub.engine,
-            runner.server,
+            None,
             limits=HeadLimits(limits.head_bytes, limits.request_head_s),
-            trusted=TrustedProxies(self.config.server.trusted_proxies),
+            trusted=self._trusted,
         )
-        self.port = await acceptor.listen(self.config.server.host, self.config.server.port)
-        self._closers.append(acceptor.close)
-        self._closers.append(self.hub.drain)
 
     async def _close_accounts(self) -> None:
         self.accounts.close()

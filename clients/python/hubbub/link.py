@@ -63,6 +63,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._sends: set[asyncio.Task[None]] = set()
         self._over: str | None = None
+        self._trouble = "no answer"
 
     @property
     def rooms(self) -> dict[str, Room]:
@@ -96,7 +97,7 @@ class Link:
         try:
             await asyncio.wait_for(asyncio.shield(up), timeout_s)
         except TimeoutError:
-            raise LineBroken(f"no connection to {self._client.url}") from None
+            raise LineBroken(f"no connection to {self._client.url}: {self._trouble}") from None
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -116,8 +117,8 @@ class Link:
             except Unauthorized as error:
                 self._end_session("unauthorized", error, up)
             except (HubbubError, OSError, ValueError) as error:
-                reason = self._over or str(error)
-                self._emit(Disconnected(reason))
+                self._trouble = self._over or str(error) or type(error).__name__
+                self._emit(Disconnected(self._trouble))
                 if self._over is None:
                     pause = getattr(error, "retry_after_s", None) or 0.0
                     await asyncio.sleep(pause + backoff.next_delay_s())

@@ -25,7 +25,8 @@ from server.hub.engineio.api import Handshake
 from server.hub.engineio.engine import Engine
 from server.hub.engineio.packets import SEPARATOR, Packet, polling_text, split_payload
 from server.hub.engineio.socket import Socket
-from server.hub.transport.acceptor import socket_peer
+from server.hub.transport.acceptor import Acceptor, socket_peer
+from server.hub.transport.takeover import asks_for_websocket, take_over
 from server.kernel.peer import TrustedProxies, peer_address
 
 PACKETS_PER_TURN = 100
@@ -130,13 +131,17 @@ class Polling:
         request_body_s: float = 30.0,
         trusted: TrustedProxies | None = None,
         admit: Callable[[str], Refusal | None] | None = None,
+        acceptor: Acceptor | None = None,
     ) -> None:
         self._engine = engine
+        self._acceptor = acceptor
         self._body_s = request_body_s
         self._trusted = trusted or TrustedProxies(())
         self._admit = admit
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._acceptor is not None and asks_for_websocket(request):
+            return take_over(request, self._acceptor)
         headers = {name.lower(): value for name, value in request.headers.items()}
         refused = check_origin(headers, self._engine.options.allowed_origins)
         if refused is not None:
@@ -247,9 +252,15 @@ def add_polling(
     request_body_s: float = 30.0,
     trusted: TrustedProxies | None = None,
     admit: Callable[[str], Refusal | None] | None = None,
+    acceptor: Acceptor | None = None,
 ) -> Polling:
-    """Serve long-polling at `engine.options.path` of `app`, with and without the final slash."""
-    polling = Polling(engine, request_body_s=request_body_s, trusted=trusted, admit=admit)
+    """Serve long-polling at `engine.options.path` of `app`, with and without the final slash.
+
+    `acceptor` gets the WebSocket upgrades that come on a connection used for HTTP before.
+    """
+    polling = Polling(
+        engine, request_body_s=request_body_s, trusted=trusted, admit=admit, acceptor=acceptor
+    )
     path = engine.options.path.rstrip("/")
     app.router.add_route("*", path + "/", polling.handle)
     if path:
