@@ -1,8 +1,15 @@
 #!/bin/sh
-# Makes the virtual environment: $1 is the Python, $2 the folder. Says what is missing in words.
+# Makes the virtual environment: $1 is the Python (or empty), $2 the folder. Says what is missing in words.
 set -eu
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 python=${1:-}
-if [ -z "$python" ] || ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+if [ -z "$python" ]; then
+    # A name may be there and not run (version managers leave such names): try each.
+    for name in python3 python3.13 python3.12 python3.11 python3.14; do
+        if command -v $name >/dev/null && new_enough $name; then python=$name && break; fi
+    done
+fi
+if [ -z "$python" ] || ! new_enough "$python"; then
     echo "Hubbub needs Python 3.11 or newer. Install it, or name one: make run PYTHON=/path/to/python3" >&2
     exit 1
 fi
