@@ -92,7 +92,8 @@ class SqliteLog:
                 return {}
             key, log_id, _ = room[0]
             keys = listed(key << SEQ_BITS | seq for seq in seqs)
-            sql = f"SELECT {EVENT_COLUMNS} FROM json_each(?) j CROSS JOIN events ON pos = j.value"
+            sql = f"""SELECT {EVENT_COLUMNS} FROM (SELECT value AS wanted FROM json_each(?))
+                CROSS JOIN events ON pos = wanted"""
             found = (event_of(row, room_id, log_id) for row in ask(db, sql, (keys,)))
             return {event.seq: event for event in found}
 
