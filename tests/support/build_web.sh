@@ -5,7 +5,7 @@ set -eu
 bin=$(cd "$1" && pwd)
 node_is_new() {
     command -v node >/dev/null && command -v npm >/dev/null &&
-        node -e 'process.exit(+process.versions.node.split(".")[0] < 20)'
+        node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)'
 }
 PATH="$PATH:$bin"
 if ! node_is_new; then
