@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from server.chat.announce import Announcer
@@ -35,6 +36,7 @@ from server.chat.views import head_of, view_memberships, view_room
 from server.chat.writer import RoomWriter
 from server.kernel.clock import Clock
 from server.kernel.config import Config
+from server.kernel.errors import Unavailable
 from server.kernel.events import Context
 from server.kernel.ids import Ids, RoomId, UserId
 from server.kernel.outlet import Outlet
@@ -217,7 +219,14 @@ class Chat:
                 self._dirty.discard(room_id)
             elif running.writer.idle and now - running.writer.used_at >= IDLE_S:
                 self._dirty.discard(room_id)
-                running.writer.submit(Flush(_NOBODY))
+                command = Flush(_NOBODY)
+                command.future.add_done_callback(partial(self._flushed, room_id))
+                running.writer.submit(command)
+
+    def _flushed(self, room_id: RoomId, done: asyncio.Future[Any]) -> None:
+        """A store that could not serve is asked again: members may not know of what it kept."""
+        if isinstance(done.exception(), Unavailable):
+            self._dirty.add(room_id)
 
     async def close(self) -> None:
         """Store what projections lag behind and end all writers."""
