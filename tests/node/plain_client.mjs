@@ -9,6 +9,7 @@ const { io } = require("socket.io-client");
 const [url, token, roomId, mode] = process.argv.slice(2);
 const transports = { "polling-first": ["polling", "websocket"], websocket: ["websocket"], polling: ["polling"] }[mode];
 const socket = io(url, { transports, auth: { token }, reconnection: false });
+const began = socket.io.engine.transport.name;
 const limit = setTimeout(() => end({ error: "timed out" }), 15_000);
 
 function end(result) {
@@ -34,7 +35,6 @@ function upgraded() {
 
 socket.on("connect_error", (error) => end({ error: error.message, data: error.data }));
 socket.on("connect", async () => {
-  const began = socket.io.engine.transport.name;
   const order = [];
   const heard = new Promise((resolve) => {
     socket.on("room:event", (event) => {
