@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from server.chat.wiring import Chat
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
 from server.http.app import make_app, runner_options
+from server.http.metrics import Counts
 from server.hub.hub import Hub
 from server.hub.transport.acceptor import Acceptor, HeadLimits
 from server.hub.transport.polling import add_polling
@@ -104,6 +106,7 @@ class Server:
         self._closers.append(self.store.close)
         self._closers.append(self.tasks.close)
         await self._make_parts()
+        self._closers.append(self.hub.close)
         self.acceptor = self._make_acceptor()
         runner = web.AppRunner(self._make_app(), **runner_options(self.config))
         await runner.setup()
@@ -130,6 +133,7 @@ class Server:
         self._closers.append(self._close_accounts)
         self.hub = Hub(config, authenticate=self.accounts.authenticate, clock=clock)
         self.accounts.attach_outlet(self.hub.outlet)
+        await self.hub.start()
         self.chat = Chat(
             store, self.hub.outlet, clock=clock, ids=ids, config=config, tasks=self.tasks
         )
@@ -143,13 +147,14 @@ class Server:
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config
         hub.mount((*chat_events.bind(self.chat), *self.presence.events))
-        hub.observe(self.chat, self.presence)
+        hub.observe(self.chat)
+        hub.observe(self.presence)
         app = make_app(
             config,
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
             checks={"store": self.store.check, "hub": self._check_draining},
-            metrics=(hub.metrics,),
+            metrics=(_HubNumbers(hub),),
             web_root=web_folder(),
             clock=self.clock,
         )
@@ -177,6 +182,17 @@ class Server:
     async def _check_draining(self) -> None:
         if self._draining:
             raise Unavailable("The server is shutting down.")
+
+
+class _HubNumbers:
+    """The hub's counters for /metrics; reading `hub.metrics` brings its gauges up to date."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def snapshot(self) -> Mapping[str, Any]:
+        gauges = ("connections", "outbox_bytes")
+        return Counts("hub_", self._hub.metrics, gauges=gauges).snapshot()
 
 
 @asynccontextmanager
