@@ -24,7 +24,16 @@ class Driven:
     before anything that was scheduled after that future was resolved.
     """
 
-    __slots__ = ("__weakref__", "_cancels", "_done", "_loop", "_must_cancel", "_waits", "_work")
+    __slots__ = (
+        "__weakref__",
+        "_cancels",
+        "_done",
+        "_loop",
+        "_must_cancel",
+        "_over",
+        "_waits",
+        "_work",
+    )
 
     def __init__(
         self, work: Coroutine[Any, Any, Any], done: Done, loop: asyncio.AbstractEventLoop
@@ -35,6 +44,12 @@ class Driven:
         self._waits: asyncio.Future[Any] | None = None
         self._cancels = 0
         self._must_cancel = False
+        self._over = False
+
+    @property
+    def waiting(self) -> bool:
+        """False once the work is done."""
+        return not self._over
 
     def start(self) -> None:
         self._step(None)
@@ -61,7 +76,7 @@ class Driven:
         return "hub.driven"
 
     def done(self) -> bool:
-        return False
+        return self._over
 
     # ---- stepping --------------------------------------------------------------------------------
 
@@ -94,6 +109,7 @@ class Driven:
             if outer is not None:
                 _enter_task(loop, outer)
         if waits is self:
+            self._over = True
             self._done(result, failed)
         else:
             self._wait(waits)

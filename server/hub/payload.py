@@ -1,6 +1,6 @@
 """The packet check: what a client sent, read by PROTOCOL section 5 before anything acts on it.
 
-Everything is read strictly by `server.kernel.json` and then laid into the event's Struct: 3.2 us for
+Everything is read strictly by `server.kernel.json`, then laid into the event's Struct: 3.2 us for
 a message of 120 characters. msgspec straight into the Struct takes the last of duplicate keys and
 lets U+0000 through; the scan that would catch both costs 3.4 us alone, so there is no short way.
 """

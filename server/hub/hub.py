@@ -1,0 +1,167 @@
+"""The hub as compose builds it: one engine, the wire contract on `/`, and the Outlet for the rest.
+
+hub = Hub(config, authenticate=accounts.authenticate)      # inside the event loop
+hub.mount(chat_events); hub.observe(chat_observer)         # hub.outlet goes to the parts
+acceptor = Acceptor(hub.engine, ...)                       # server.hub.transport
+await hub.start() ... await hub.drain(); await hub.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from server.hub.audience import Audience
+from server.hub.contract import Contract
+from server.hub.dispatch import Dispatcher
+from server.hub.engineio.api import Options
+from server.hub.engineio.engine import Engine
+from server.hub.fanout import Fanout, packet_of
+from server.hub.lag import LagMeter
+from server.hub.login import Authenticate, Login
+from server.hub.metrics import HubMetrics
+from server.hub.namespaces import HubServer
+from server.hub.outbox import Outbox
+from server.hub.session import Session, State
+from server.kernel.clock import Clock, System
+from server.kernel.config import Config
+from server.kernel.events import BoundEvent, Context
+from server.kernel.ids import SessionId
+from server.kernel.logs import get_logger
+from server.kernel.outlet import SocketObserver
+
+log = get_logger(__name__)
+
+DRAIN_STEP_S = 0.05
+
+
+class Outgoing(Fanout):
+    """`server.kernel.outlet.Outlet`, whole: fan-out, and the end of logins."""
+
+    login: Login
+    sessions: Audience
+
+    def end_sessions(self, session_ids: Collection[SessionId], reason: str) -> None:
+        self.login.ended(session_ids)
+        for session_id in session_ids:
+            for session in self.sessions.by_login(session_id):
+                self.end(session, reason)
+
+    def end(self, session: Session, reason: str) -> None:
+        """`session:ended {reason}`, then the socket closes."""
+        if session.state == State.LIVE:
+            assert session.user_id is not None
+            self._flush_for(session.user_id)
+            session.socket.send_encoded(packet_of("session:ended", {"reason": reason}).encoded)
+        session.socket.close(1000, reason)
+
+
+class Hub:
+    """See the module. `outlet`, `engine`, `metrics` and `server` are for compose."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        authenticate: Authenticate,
+        events: Sequence[BoundEvent] = (),
+        observers: Sequence[SocketObserver] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._config = config
+        self.clock = clock or System()
+        self._metrics = HubMetrics()
+        self.audience = Audience()
+        limits = config.limits
+        outbox = Outbox(limits.outbox_bytes, self._cut, self._metrics)
+        self.dispatcher = Dispatcher(
+            limits, clock=self.clock, outbox=outbox, metrics=self._metrics, active=self._active
+        )
+        self._login = Login(
+            limits, clock=self.clock, authenticate=authenticate, audience=self.audience,
+            outbox=outbox, metrics=self._metrics,
+        )  # fmt: skip
+        contract = Contract(limits, dispatcher=self.dispatcher, login=self._login, outbox=outbox)
+        self.server = HubServer(
+            engine_options(config), outbox=outbox, metrics=self._metrics, clock=self.clock,
+            contract=contract, gone=self._gone,
+        )  # fmt: skip
+        self.engine: Engine = self.server.eio.engine
+        self.outlet = Outgoing(self.audience, outbox, self._metrics, merge_ms=config.hub.merge_ms)
+        self.outlet.login = self._login
+        self.outlet.sessions = self.audience
+        self._lag = LagMeter(self._metrics)
+        self.mount(events)
+        for observer in observers:
+            self.observe(observer)
+
+    def mount(self, events: Sequence[BoundEvent]) -> None:
+        """Serve these events too. Raises ValueError for a name that is taken."""
+        self.dispatcher.mount(events)
+
+    def observe(self, observer: SocketObserver) -> None:
+        self._login.observers.append(observer)
+
+    @property
+    def metrics(self) -> HubMetrics:
+        """Counted so far; what is queued is summed up now (0.3 us a socket)."""
+        sockets = self.engine.sockets
+        self._metrics.connections = len(self.audience)
+        self._metrics.outbox_bytes = sum(one.buffered_bytes() for one in sockets.values())
+        return self._metrics
+
+    async def start(self) -> None:
+        self._lag.start()
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Refuse new sockets and send the others away, spread over `seconds`
+        (default: `server.drain_s`), so that not all of them come back in one instant.
+        """
+        over_s = self._config.server.drain_s if seconds is None else seconds
+        self._login.draining = True
+        self.engine.draining = True
+        sockets = tuple(self.engine.sockets.values())
+        steps = max(1, int(over_s / DRAIN_STEP_S))
+        share = max(1, -(-len(sockets) // steps))
+        for first in range(0, len(sockets), share):
+            for socket in sockets[first : first + share]:
+                if isinstance(socket.user, Session):
+                    self.outlet.end(socket.user, "shutdown")
+            await asyncio.sleep(DRAIN_STEP_S if over_s > 0 else 0)
+
+    async def close(self) -> None:
+        """End what is left, at once."""
+        await self.drain(0)
+        self.engine.close_all()
+        self._lag.stop()
+        self.dispatcher.close()
+        await self.server.shutdown()
+
+    # ---- what sockets bring ----------------------------------------------------------------------
+
+    def _cut(self, session: Session) -> None:
+        log.info("socket.cut", socket_id=session.socket_id, reason="slow")
+        self.outlet.end(session, "slow")
+
+    def _active(self, ctx: Context) -> None:
+        for observer in self._login.observers:
+            observer.active(ctx)
+
+    def _gone(self, session: Session, reason: str) -> None:
+        was = session.state
+        session.state = State.ENDED
+        self.audience.remove(session)
+        if was == State.LIVE and session.ctx is not None:
+            for observer in self._login.observers:
+                observer.closed(session.ctx)
+
+
+def engine_options(config: Config) -> Options:
+    """The engine's rules as the configuration has them."""
+    return Options(
+        ping_interval_s=config.hub.ping_interval_s,
+        ping_timeout_s=config.hub.ping_timeout_s,
+        max_payload=config.limits.max_payload_bytes,
+        unauthenticated_s=config.limits.unauthenticated_s,
+        allowed_origins=config.server.allowed_origins,
+    )
