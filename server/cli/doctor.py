@@ -22,6 +22,7 @@ from server.cli.terms import say
 from server.compose import running_server
 from server.kernel.config import Config
 from server.kernel.errors import AppError
+from server.kernel.logs import configure_logs
 
 DISK_LOW_BYTES = 1024**3
 YEAR_2025_MS = 1_735_689_600_000
@@ -40,6 +41,7 @@ class Finding:
 
 def examine(config: Config) -> int:
     """Print the findings; the exit code is 1 when something is wrong."""
+    configure_logs("error", config.logging.format)
     wrong = 0
     for finding in (*_static(config), *_round_trips(config)):
         say(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.name}: {finding.seen}")

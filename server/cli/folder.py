@@ -14,6 +14,7 @@ from server.cli.terms import Refused, say
 from server.compose import open_folder
 from server.kernel.config import Config
 from server.kernel.ids import RoomId
+from server.kernel.logs import configure_logs
 from storage import sqlite
 
 Step = Callable[[int, int], None]
@@ -44,6 +45,7 @@ def restore(config: Config, source: Path, *, force: bool) -> None:
 
 def rebuild(config: Config) -> None:
     _existing(config)
+    configure_logs("warning", config.logging.format)
 
     async def work(step: Step) -> int:
         store = await open_folder(config)

@@ -12,6 +12,7 @@ from server.accounts.wiring import AccountsPart, build
 from server.cli.terms import Refused, say
 from server.compose import open_folder
 from server.kernel.config import Config
+from server.kernel.logs import configure_logs
 from storage.api import Store, UserRow
 
 
@@ -77,6 +78,8 @@ def _line(row: UserRow) -> str:
 
 
 def _with_accounts(config: Config, work: Callable[[AccountsPart, Store], Awaitable[None]]) -> None:
+    configure_logs("warning", config.logging.format)
+
     async def run() -> None:
         store = await open_folder(config)
         try:
