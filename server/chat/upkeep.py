@@ -52,11 +52,13 @@ class Upkeep:
 
     async def expire(self) -> None:
         """Blank what is due."""
+        before: list[tuple[RoomId, Seq]] = []
         while due := await self._store.log.due(self._clock.now_ms(), DUE_AT_ONCE):
             for room_id, seqs in _by_room(due).items():
                 await self._do(room_id, Expire(SYSTEM_CONTEXT, seqs))
-            if len(due) < DUE_AT_ONCE:
+            if len(due) < DUE_AT_ONCE or due == before:
                 return
+            before = due
 
     async def retain(self) -> None:
         """Blank what is older than the operator keeps, and forget claims nobody can repeat."""
@@ -65,9 +67,13 @@ class Upkeep:
         if self._config.retention_days <= 0:
             return
         before = now_ms - self._config.retention_days * DAY_MS
+        last: list[tuple[RoomId, Seq]] = []
         while old := await self._store.log.older_than(before, DELETES_AT_ONCE):
+            if old == last:
+                return
             for room_id, seqs in _by_room(old).items():
                 await self._do(room_id, Retain(SYSTEM_CONTEXT, seqs))
+            last = old
 
     async def _do(self, room_id: RoomId, command: Command) -> None:
         try:
@@ -93,11 +99,14 @@ class Expire(Command):
         self.seqs = seqs
 
     async def plan(self, state: RoomState, desk: Desk, now_ms: int) -> Plan:
-        blanks: set[Seq] = set()
-        for seq in self.seqs:
-            blanks.update(await with_edits(state, seq, desk))
-        extra: tuple[Change, ...] = tuple(PutGone(seq, "expired") for seq in self.seqs)
-        return Plan(blanks=tuple((seq, "expired") for seq in sorted(blanks)), extra=extra)
+        rows = await desk.store.log.rows(state.room_id, self.seqs)
+        blanks = set(rows)
+        extra: list[Change] = []
+        for seq, row in sorted(rows.items()):
+            if row.type == "message":
+                blanks.update(await with_edits(state, seq, desk))
+                extra.append(PutGone(seq, "expired"))
+        return Plan(blanks=tuple((seq, "expired") for seq in sorted(blanks)), extra=tuple(extra))
 
 
 class Retain(Command):

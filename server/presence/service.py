@@ -130,12 +130,9 @@ class PresenceService:
             self._do(self._core.handle(Tick(), now))
 
     async def close(self) -> None:
-        """Remember when those were seen who are connected now."""
-        now_ms = self._clock.now_ms()
-        for user_id in {ctx.user_id for ctx in self._open.values()}:
-            row = self._core.row(user_id)
-            if row is not None and row.status != "invisible":
-                await self._keep(PresenceRow(user_id, row.status, row.text, now_ms))
+        """Remember when those were seen who are or were just connected."""
+        for row in self._core.rows(self._clock.now_ms()):
+            await self._keep(row)
 
     # ---- inside ----------------------------------------------------------------------------------
 

@@ -112,6 +112,15 @@ class Presence:
         user = self._users.get(user_id)
         return None if user is None else user.row
 
+    def rows(self, at_ms: int) -> list[PresenceRow]:
+        """Everybody's row if all went at `at_ms`: what to keep when the server ends."""
+        return [
+            user.row
+            if user.row.status == "invisible" or not user.sockets
+            else _seen(user.row, at_ms)
+            for user in self._users.values()
+        ]
+
     def shown(self, user_id: UserId, now: float) -> Shown | None:
         """What others see now; None: he has no socket, his stored row says it (`shown_away`)."""
         user = self._users.get(user_id)

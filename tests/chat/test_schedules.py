@@ -180,10 +180,8 @@ class World:
 
 
 def tables(house: House) -> Any:
-    return {
-        room_id: {name: value for name, value in state.__dict__.items() if name != "gone"}
-        for room_id, state in house.store.projections._rooms.items()
-    }
+    rooms = house.store.projections._rooms
+    return {room_id: dict(state.__dict__) for room_id, state in rooms.items()}
 
 
 async def run(steps: list[tuple[str, int, int]]) -> None:
