@@ -115,6 +115,7 @@ def test_reactions_edits_and_deletes_show_on_both_sides(
     bob.message("helo").get_by_role("button", name="React with 👍").click()
     alice.message("helo").hover()
     alice.message("helo").get_by_role("button", name="Edit").click()
+    expect(alice.page.get_by_text("Editing your message")).to_be_visible()
     alice.says("hello")
     alice.message("oops").hover()
     alice.message("oops").get_by_role("button", name="Delete").click()

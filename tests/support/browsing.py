@@ -73,7 +73,8 @@ class Person:
             box.press("Enter")
 
     def message(self, text: str) -> Locator:
-        return self.page.locator("li.message").filter(has_text=text)
+        body = self.page.locator(".body", has_text=re.compile(f"^{re.escape(text)}$"))
+        return self.page.locator("li.message").filter(has=body)
 
     def sees(self, *texts: str) -> None:
         """These are the last messages of the open room: in this order, each once."""

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { bodyOf, type Hubbub, type Mentions, type Message, type SendOptions } from "@hubbub/client";
 
@@ -20,7 +20,8 @@ export function Composer({ roomId, thread, reply, editing, onDone }: ComposerPro
   const input = useRef<HTMLTextAreaElement>(null);
   const [text, setText] = useState("");
 
-  useEffect(() => {
+  // In the same turn as the note above the field: what is typed from then on belongs to the edit.
+  useLayoutEffect(() => {
     if (editing) setText(bodyOf(editing.content) ?? "");
     if (matchMedia("(hover: hover)").matches || editing || reply) input.current?.focus();
   }, [editing, reply]);
