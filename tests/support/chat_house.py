@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from server.chat.wiring import ChatPart
+from server.chat.wiring import Chat, events, routes
 from server.kernel.clock import Virtual
 from server.kernel.config import Config
 from server.kernel.errors import AppError
@@ -106,7 +106,7 @@ class House:
         self._make()
 
     def _make(self) -> None:
-        self.chat = ChatPart(
+        self.chat = Chat(
             self.store, self.outlet, clock=self.clock, ids=self.ids,
             config=self.config, tasks=self.tasks,
         )  # fmt: skip
@@ -114,9 +114,9 @@ class House:
             self.store, self.outlet, clock=self.clock, config=self.config, tasks=self.tasks
         )
         self._events: dict[str, BoundEvent] = {
-            event.name: event for event in (*self.chat.events, *self.presence.events)
+            event.name: event for event in (*events.bind(self.chat), *self.presence.events)
         }
-        self._routes: list[BoundRoute] = list(self.chat.routes)
+        self._routes: list[BoundRoute] = list(routes.bind(self.chat))
 
     async def crashes(self) -> None:
         """The process dies (nothing is flushed) and starts again on the same store."""
