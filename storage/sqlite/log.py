@@ -11,6 +11,7 @@ import apsw
 from server.kernel.ids import LogId, RoomId, Seq, UserId
 from storage.api import Batch, Claim, Event, EventType, Gone, LogHead, Refused
 from storage.sqlite.connection import ask, listed, one
+from storage.sqlite.pages import find_messages, find_rows
 from storage.sqlite.readers import Readers
 from storage.sqlite.renewal import renew_logs
 from storage.sqlite.rows import (
@@ -26,6 +27,8 @@ from storage.sqlite.transaction import HEADS_SELECT, Transaction
 from storage.sqlite.writer import Writer
 
 ROOM = "SELECT key, log_id, first_seq FROM rooms WHERE room_id = ? AND log_id IS NOT NULL"
+ROWS = f"""SELECT {EVENT_COLUMNS} FROM (SELECT value AS wanted FROM json_each(?))
+    CROSS JOIN events ON pos = wanted"""
 
 
 class SqliteLog:
@@ -48,7 +51,7 @@ class SqliteLog:
         rows = await self._readers.run(lambda db: ask(db, HEADS_SELECT, (listed(room_ids),)))
         return {
             room_id: LogHead(LogId(log_id), Seq(head), Seq(first_seq), n)
-            for room_id, _, log_id, first_seq, head, n, _ in rows
+            for room_id, _, log_id, first_seq, head, n, *_ in rows
             if log_id is not None
         }
 
@@ -78,9 +81,11 @@ class SqliteLog:
             key, log_id, _ = room[0]
             low = (key << SEQ_BITS) + after
             high = (key << SEQ_BITS) + (SEQ_MASK + 1 if before is None else before)
-            sized = ask(db, _sizes(newest, messages), (low, high, limit + 1))
+            find = find_messages if messages else find_rows
+            sized = find(db, low, high, limit + 1, newest=newest)
             page = _fitting(sized[:limit], max_bytes)
-            rows = ask(db, _page(messages), (min(page), max(page))) if page else []
+            rows = ask(db, ROWS, (listed(page),))
+            rows.sort()
             return [event_of(row, room_id, log_id) for row in rows], len(page) < len(sized)
 
         return await self._readers.run(read)
@@ -92,9 +97,7 @@ class SqliteLog:
                 return {}
             key, log_id, _ = room[0]
             keys = listed(key << SEQ_BITS | seq for seq in seqs)
-            sql = f"""SELECT {EVENT_COLUMNS} FROM (SELECT value AS wanted FROM json_each(?))
-                CROSS JOIN events ON pos = wanted"""
-            found = (event_of(row, room_id, log_id) for row in ask(db, sql, (keys,)))
+            found = (event_of(row, room_id, log_id) for row in ask(db, ROWS, (keys,)))
             return {event.seq: event for event in found}
 
         return await self._readers.run(rows)
@@ -195,22 +198,6 @@ COUNTS = """
                 ORDER BY pos DESC LIMIT 1), r.base_n) END
     FROM json_each(?) j CROSS JOIN rooms r ON r.room_id = j.value ->> 0"""
 """n of the nearest row at or before each point; before the first row what was counted up to it."""
-
-
-def _sizes(newest: bool, messages: bool) -> str:
-    source = "events INDEXED BY events_messages" if messages else "events"
-    kind = "AND type = 0 " if messages else ""
-    order = "DESC" if newest else "ASC"
-    return (
-        f"SELECT pos, coalesce(octet_length(content), 0) FROM {source} "
-        f"WHERE pos > ? AND pos < ? {kind}ORDER BY pos {order} LIMIT ?"
-    )
-
-
-def _page(messages: bool) -> str:
-    source = "events INDEXED BY events_messages" if messages else "events"
-    kind = "AND type = 0 " if messages else ""
-    return f"SELECT {EVENT_COLUMNS} FROM {source} WHERE pos >= ? AND pos <= ? {kind}ORDER BY pos"
 
 
 def _fitting(sized: Sequence[Sequence[int]], max_bytes: int) -> list[int]:

@@ -28,12 +28,12 @@ EVENT_COLUMNS = (
     "pos, type, at, n, id, sender_id, device_id, client_id, content, target_pos, reply_to, "
     "thread_seq, mentions, file_ids, expires_at, gone"
 )
-_EVENT_SELECT = "SELECT " + EVENT_COLUMNS + " FROM events"
 _mentions = msgspec.json.Decoder(Mentions)
 _file_ids = msgspec.json.Decoder(tuple[str, ...])
 
 
-def event_row(room: int, event: Event) -> tuple[Any, ...]:
+def event_row(room: int, event: Event, turns: bool) -> tuple[Any, ...]:
+    """`turns`: one of this and the row before is a message, the other is not."""
     base = room << SEQ_BITS
     content = event.content
     return (
@@ -53,6 +53,7 @@ def event_row(room: int, event: Event) -> tuple[Any, ...]:
         msgspec.json.encode(event.file_ids).decode() if event.file_ids else None,
         event.expires_at,
         None if event.gone is None else GONE_NUMBER[event.gone],
+        1 if turns else None,
     )
 
 
@@ -109,7 +110,7 @@ class Insert:
                 start += size
 
 
-INSERT_EVENTS = Insert("INSERT INTO events (" + EVENT_COLUMNS + ")", 16)
+INSERT_EVENTS = Insert(f"INSERT INTO events ({EVENT_COLUMNS}, turns)", 17)
 INSERT_CLAIMS = Insert("INSERT INTO claims (client_id, room, sender_id, seq, digest, at)", 6)
 INSERT_APPLIED = Insert("INSERT OR REPLACE INTO applied (room, seq)", 2)
 INSERT_MENTIONS = Insert("INSERT OR IGNORE INTO mentions (room, user_id, seq, sender_id)", 4)

@@ -73,5 +73,5 @@ async def open_sqlite(
     except BaseException:
         lock.release()
         raise
-    writer = Writer(connection)
+    writer = Writer(connection, None if vfs else path)
     return SqliteStore(lock, writer, Readers(path, writer, 0 if vfs else readers), clock)

@@ -35,7 +35,7 @@ HEADS_KEPT = 100_000
 HEADS_SELECT = """
     SELECT r.room_id, r.key, r.log_id, r.first_seq,
            coalesce(e.pos & 4294967295, r.first_seq - 1), coalesce(e.n, r.base_n),
-           coalesce(a.seq, 0)
+           coalesce(a.seq, 0), e.type = 0
     FROM json_each(?) j CROSS JOIN rooms r ON r.room_id = j.value
     LEFT JOIN applied a ON a.room = r.key
     LEFT JOIN events e ON e.pos = (
@@ -50,7 +50,7 @@ BLANK = (
 
 @dataclass(slots=True)
 class RoomHead:
-    """`log_id` None: the room has a key but no log."""
+    """`log_id` None: the room has a key but no log. `after_message`: the newest row is one."""
 
     key: int
     log_id: str | None
@@ -58,6 +58,7 @@ class RoomHead:
     head: int
     n: int
     applied: int
+    after_message: bool | None
 
 
 class Transaction:
@@ -121,6 +122,12 @@ class Transaction:
         ):  # fmt: skip
             kept.clear()
 
+    def take_weight(self) -> tuple[int, bool]:
+        """About how many pages were written since last asked, and whether content was blanked."""
+        weight, self.weight = self.weight, 0
+        blanked, self.blanked = self.blanked, False
+        return weight, blanked
+
     def trim(self) -> None:
         if len(self._heads) > HEADS_KEPT:
             self._heads.clear()
@@ -175,7 +182,9 @@ class Transaction:
         if taken or head.head != batch.if_head:
             return Refused(Seq(head.head), taken)
         for event in batch.events:
-            row = event_row(head.key, event)
+            is_message = event.type == "message"
+            row = event_row(head.key, event, is_message != bool(head.after_message))
+            head.after_message = is_message
             self._events.append(row)
             self.weight += 3 + len(row[8] or "") // 4096
         for claim in batch.claims:

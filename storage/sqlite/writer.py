@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
@@ -20,6 +21,7 @@ from server.kernel.errors import AppError
 from server.kernel.ids import RoomId
 from server.kernel.logs import get_logger
 from storage.api import Batch
+from storage.sqlite.checkpoints import Checkpoints
 from storage.sqlite.connection import CANNOT_SERVE, unavailable
 from storage.sqlite.transaction import Transaction
 
@@ -29,9 +31,8 @@ _T = TypeVar("_T")
 GROUP_JOBS = 512
 """A transaction takes no further list above this; the first list is always taken whole."""
 WAITING_JOBS = 50_000
-IDLE_WEIGHT, BUSY_WEIGHT = 1_000, 16_000
-"""Pages touched since the last checkpoint at which the next is due: when idle, in any case."""
-IDLE_S = 0.5
+IDLE_S = 0.25
+"""Nothing to write for so long: time for a checkpoint."""
 
 JOB_ERRORS = (AppError, LookupError, ValueError, TypeError, apsw.Error)
 
@@ -52,9 +53,11 @@ class Job:
 class Writer:
     """Runs jobs on its thread. All methods belong to the loop that was running when it was made."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, path: Path | None) -> None:
+        """`path`: of the database, for checkpoints beside the writer; None: only its own."""
         self._loop = asyncio.get_running_loop()
         self._tx = Transaction(connection)
+        self._checkpoints = Checkpoints(connection, path)
         self._turn: list[Job] = []
         self._lists: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._waiting: set[Job] = set()
@@ -122,9 +125,9 @@ class Writer:
             while (group := self._next_group()) is not None:
                 self._run(group)
                 self._tell(self._resolve, group)
-                if self._tx.weight >= BUSY_WEIGHT:
-                    self._checkpoint()
+                self._checkpoints.wrote(*self._tx.take_weight())
         finally:
+            self._checkpoints.close()
             self._tx.connection.close()
             self._tell(self._stop)
 
@@ -143,13 +146,11 @@ class Writer:
         return group
 
     def _wait(self) -> list[Job] | None:
-        if self._lists.empty() and self._tx.weight >= IDLE_WEIGHT:
-            self._checkpoint()
-        if self._tx.weight or self._tx.blanked:
+        if self._checkpoints.needed:
             try:
                 return self._lists.get(timeout=IDLE_S)
             except queue.Empty:
-                self._checkpoint()
+                self._checkpoints.idle()
         return self._lists.get()
 
     def _run(self, group: list[Job]) -> None:
@@ -213,16 +214,6 @@ class Writer:
                 self._tx.connection.execute("ROLLBACK")
         except apsw.Error as error:
             log.warning("store.rollback_failed", error=type(error).__name__)
-
-    def _checkpoint(self) -> None:
-        """Carry the write-ahead log over into the file; empty it where content was blanked."""
-        tx = self._tx
-        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if tx.blanked else apsw.SQLITE_CHECKPOINT_PASSIVE
-        tx.weight, tx.blanked = 0, False
-        try:
-            tx.connection.wal_checkpoint(mode=mode)
-        except apsw.Error as error:
-            log.warning("store.checkpoint_failed", error=type(error).__name__)
 
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
         try:

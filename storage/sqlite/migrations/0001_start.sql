@@ -23,9 +23,10 @@ CREATE TABLE events (
     mentions TEXT,
     file_ids TEXT,
     expires_at INTEGER,
-    gone INTEGER
+    gone INTEGER,
+    turns INTEGER                        -- 1: a message after something else, or the other way round
 ) STRICT;
-CREATE INDEX events_messages ON events (pos) WHERE type = 0;
+CREATE INDEX events_turns ON events (pos) WHERE turns = 1;
 CREATE INDEX events_targeting ON events (target_pos, type) WHERE target_pos IS NOT NULL;
 CREATE INDEX events_due ON events (expires_at) WHERE expires_at IS NOT NULL AND gone IS NULL;
 CREATE INDEX events_kept ON events (at) WHERE type < 2 AND gone IS NULL;
