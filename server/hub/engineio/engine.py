@@ -37,6 +37,12 @@ class Engine:
         return socket
 
     def find(self, sid: str) -> Socket | None:
+        """The session, unless its time is over, be its timer late or not."""
+        socket = self.sockets.get(sid)
+        if socket is not None:
+            deadline, now = socket.next_deadline(), self.timer.time()
+            if deadline is not None and deadline <= now:
+                socket.tick(now)
         return self.sockets.get(sid)
 
     def forget(self, socket: Socket) -> None:

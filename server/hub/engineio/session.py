@@ -78,6 +78,9 @@ class End:
 Input = Received | ProbeReceived
 Output = Deliver | Send | AnswerProbe | TakeOver | DropProbe | End
 
+COARSENESS_S = 0.05
+"""A tick may come this much late without counting from then."""
+
 
 class Session:
     """Heartbeat, upgrade and end of one session. `now` is monotonic seconds.
@@ -114,7 +117,9 @@ class Session:
         if self._waits_for_pong:
             return self._end("ping timeout")
         self._waits_for_pong = True
-        self._deadline = now + self._options.ping_timeout_s
+        # A timer's own coarseness is not the client's time; a stall of ours is given to him.
+        asked_at = self._deadline if now - self._deadline < COARSENESS_S else now
+        self._deadline = asked_at + self._options.ping_timeout_s
         return [Send(PING)]
 
     def next_deadline(self) -> float | None:
