@@ -1,0 +1,42 @@
+"""docs/protocol.md, OpenAPI and the route tables say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from server.accounts.routes import routes as account_routes
+from server.chat.wiring import events as chat_events
+from server.chat.wiring import routes as chat_routes
+from server.presence.handlers import events as presence_events
+
+PAGE = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
+TABLES = "\n".join(line for line in PAGE.splitlines() if line.startswith("|"))
+OPERATIONAL = {"/healthz", "/readyz", "/metrics"}
+
+
+def calls(text: str) -> set[tuple[str, str]]:
+    """(method, path) with every {name} made {}, whatever it is called."""
+    found = re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^ `?]*)", text)
+    return {(method, re.sub(r"{[^}]*}", "{}", path)) for method, path in found}
+
+
+def test_every_route_is_documented_and_every_documented_route_is_there() -> None:
+    bound = (*account_routes.bind(None), *chat_routes.bind(None))
+    served = {(b.route.method, re.sub(r"{[^}]*}", "{}", b.route.path)) for b in bound}
+
+    documented = {call for call in calls(TABLES) if call[1] not in OPERATIONAL}
+
+    assert documented == served
+
+
+def test_every_event_is_documented_and_every_documented_event_is_there() -> None:
+    served = {event.name for table in (chat_events, presence_events) for event in table.bind(None)}
+    client_table = PAGE.split("| from the client |")[1].split("| from the server |")[0]
+
+    documented = set()
+    for line in client_table.splitlines():
+        if line.startswith("| `"):
+            documented |= set(re.findall(r"`([a-z]+(?::[a-z]+)?)`", line.split("|")[1]))
+
+    assert documented == served
