@@ -119,7 +119,7 @@ def test_axe_finds_nothing_wrong_with_the_page(
     alice.says("hello https://example.org")
     bob.opens("Alice")
     bob.says("hi")
-    alice.sees("hello https://example.org", "hi")
+    alice.sees_exactly("hello https://example.org", "hi")
     found += _violations(alice)
     alice.page.get_by_role("button", name="Settings").click()
     found += _violations(alice)

@@ -53,12 +53,11 @@ def test_what_is_written_without_a_network_is_sent_once_and_in_order_afterwards(
     alice.says("one", "two", "three")
     alice.sees_progress("three", "waiting")
     bob.says("meanwhile")
+    bob.sees_progress("meanwhile", "sent")
     alice.context.set_offline(False)
 
-    bob.sees("meanwhile", "one", "two", "three")
-    alice.sees("meanwhile", "one", "two", "three")
-    expect(alice.page.locator("li.message")).to_have_count(5)
-    expect(bob.page.locator("li.message")).to_have_count(5)
+    for one in pair:
+        one.sees_exactly("before", "meanwhile", "one", "two", "three")
 
 
 def test_a_server_that_is_killed_and_started_again_costs_nothing(

@@ -26,7 +26,8 @@ const GROUP_MS = 5 * 60_000;
 
 export function Timeline({ roomId, thread, onReply, onEdit, onThread }: TimelineProps) {
   const client = useClient();
-  const items = client.items(roomId).filter((view) => belongs(view, thread));
+  const direct = client.room(roomId)?.kind === "direct";
+  const items = client.items(roomId).filter((view) => belongs(view, { thread, direct }));
   const { list, atEnd, toEnd } = useScroll(items, () => {
     if (thread === undefined) void client.loadOlder(roomId).catch(() => undefined);
   });
@@ -78,9 +79,11 @@ export function Timeline({ roomId, thread, onReply, onEdit, onThread }: Timeline
   );
 }
 
-function belongs({ item }: ViewItem, thread: number | undefined): boolean {
-  if (thread === undefined) return item.kind === "notice" || item.thread_seq === undefined;
-  return item.kind === "message" && (item.seq === thread || item.thread_seq === thread);
+/** How a room came to be is told in one line (seq 1; 2 is its maker's own entry), and not at all between two. */
+function belongs({ item }: ViewItem, to: { thread: number | undefined; direct: boolean }): boolean {
+  if (item.kind === "notice") return to.thread === undefined && !to.direct && item.seq !== 2;
+  if (to.thread === undefined) return item.thread_seq === undefined;
+  return item.seq === to.thread || item.thread_seq === to.thread;
 }
 
 interface LineProps {
