@@ -14,7 +14,7 @@ from hubbub import Client, Event, RoomEvent, Sent
 from tests.support.process import Running, start_server
 from tests.support.waiting import until
 
-CLIENTS, MESSAGES = 8, 40
+CLIENTS, MESSAGES = 8, 60
 FREE = {
     "HUBBUB_LIMITS__SIGNUP_PER_H": "0", "HUBBUB_LIMITS__SEND_PER_S": "0",
     "HUBBUB_LIMITS__CONNECT_PER_S": "0", "HUBBUB_LIMITS__HTTP_PER_S": "0",
@@ -57,10 +57,11 @@ async def _gather(url: str, folder: Path) -> tuple[list[Speaker], str]:
 
 
 async def _killed_and_started_again(
-    server: Running, folder: Path, rng: random.Random, times: int
+    server: Running, folder: Path, rng: random.Random, times: int, talk: list[asyncio.Task[None]]
 ) -> Running:
     for _ in range(times):
-        await asyncio.sleep(rng.uniform(0.1, 0.6))
+        await asyncio.sleep(rng.uniform(0.05, 0.3))
+        assert not all(task.done() for task in talk)
         server.kill()
         server = await asyncio.to_thread(start_server, folder, port=server.port, env=FREE)
     return server
@@ -84,7 +85,7 @@ async def test_a_killed_server_keeps_each_acknowledged_message_once(seed: int, t
         speakers, room_id = await _gather(server.base_url, tmp_path)
         talk = [asyncio.create_task(s.say_all(room_id, rng)) for s in speakers]
 
-        server = await _killed_and_started_again(server, folder, rng, times=2)
+        server = await _killed_and_started_again(server, folder, rng, times=2, talk=talk)
         await asyncio.wait_for(asyncio.gather(*talk), 60)
         log = await _same_head(speakers, room_id)
 
