@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyotp
 import pytest
 from playwright.sync_api import expect
 
@@ -70,6 +71,26 @@ def test_signing_out_another_session_ends_it_there_within_a_second(
     here.page.get_by_role("button", name=re.compile("^Sign out")).click()
 
     expect(there.page.get_by_role("alert")).to_contain_text("signed out")
+
+
+def test_a_second_factor_is_set_up_and_then_asked_for(server: Running, person: MakePerson) -> None:
+    alice = person(server.base_url, "alice")
+    alice.signs_up()
+    alice.page.get_by_role("button", name="Settings").click()
+    alice.page.get_by_label("Your password").fill(PASSWORD)
+    alice.page.get_by_role("button", name="Set up").click()
+    code = pyotp.TOTP(alice.page.locator(".codes").inner_text()).now()
+    alice.page.get_by_label("Code", exact=True).fill(code)
+    alice.page.get_by_role("button", name="Confirm").click()
+    expect(alice.page.get_by_text("It is on.")).to_be_visible()
+    recovery = alice.page.locator(".codes").inner_text().split()[0]
+
+    other = person(server.base_url, "alice")
+    other.logs_in()
+    other.page.get_by_label("Code of your second factor").fill(recovery)
+    other.page.get_by_role("button", name="Log in").click()
+
+    other.is_in()
 
 
 def test_two_links_in_two_tabs_of_one_browser_are_two_people(
