@@ -3,7 +3,7 @@
     python bench/storage_sqlite.py [seconds] [folder]
 
 `spread`: 500 rooms, 200 single-event appends in flight, each with a receipt in its fold, as a send
-has. `hot`: one room, 8 in flight. `busy` adds work in the loop for each append, as a server has. The
+has. `hot`: one room, 8 in flight. `busy`: the loop has work for each append, as in a server. The
 floor is what the same costs with the store in memory; it is taken off.
 """
 

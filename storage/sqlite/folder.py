@@ -51,6 +51,13 @@ class FolderLock:
         os.close(self._file)
 
 
+class Beside:
+    """In place of the lock, for who comes beside the server that holds the folder."""
+
+    def release(self) -> None:
+        return None
+
+
 def make_private(path: Path) -> None:
     """Create the file, readable by its owner only; SQLite gives -wal and -shm its mode."""
     try:

@@ -50,17 +50,23 @@ class SqliteStore:
 
 
 async def open_sqlite(
-    folder: Path, *, clock: Clock, readers: int = 2, vfs: str | None = None
+    folder: Path,
+    *,
+    clock: Clock,
+    readers: int = 2,
+    vfs: str | None = None,
+    beside: bool = False,
 ) -> SqliteStore:
     """Open the folder's database, making or migrating it as needed.
 
     `vfs`: an apsw VFS by name, without shared memory, for fault tests; the writer then also reads.
+    `beside`: for accounts only, while a server has the folder: SQLite's own locks keep order.
 
     Raises:
         DataInUse: another process has it. NewerData: written by a newer program.
         DataError: it cannot be created, opened or written.
     """
-    lock = FolderLock(folder)
+    lock = Beside() if beside else FolderLock(folder)
     path = folder / DATABASE
     try:
         make_private(path)

@@ -127,9 +127,9 @@ class Writer:
                 self._tell(self._resolve, group)
                 self._checkpoints.wrote(*self._tx.take_weight())
         finally:
-            self._checkpoints.close()
-            self._tx.connection.close()
             self._tell(self._stop)
+            self._checkpoints.close()
+            self._close_connection()
 
     def _next_group(self) -> list[Job] | None:
         """All that waits, or None at the end."""
@@ -214,6 +214,12 @@ class Writer:
                 self._tx.connection.execute("ROLLBACK")
         except apsw.Error as error:
             log.warning("store.rollback_failed", error=type(error).__name__)
+
+    def _close_connection(self) -> None:
+        try:
+            self._tx.connection.close()
+        except apsw.Error as error:
+            log.warning("store.close_failed", error=type(error).__name__)
 
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
         try:
