@@ -42,6 +42,7 @@ def test_who_joins_an_open_room_is_seen_there_and_can_write(pair: tuple[Person, 
     alice.page.get_by_role("button", name="Members").click()
     members = alice.page.get_by_role("complementary", name="Members").get_by_role("listitem")
     expect(members).to_have_count(2)
+    expect(alice.page.get_by_text("2 members")).to_be_visible()
 
 
 def test_a_mention_is_marked_for_the_one_who_is_meant(

@@ -58,8 +58,8 @@ export class RoomBook {
       this.rooms.set(room.id, { ...room });
       return;
     }
-    const { head, unread, mentions, read_seq } = known;
-    this.rooms.set(room.id, { ...room, head, unread, mentions, read_seq });
+    const { head, unread, mentions, read_seq, member_count } = known;
+    this.rooms.set(room.id, { ...room, head, unread, mentions, read_seq, member_count });
   }
 
   remove(roomId: string): void {
@@ -102,7 +102,7 @@ export class RoomBook {
   private count(event: LogEvent): void {
     const room = this.rooms.get(event.room_id);
     if (!room || event.log_id !== room.log_id || event.seq <= room.head) return;
-    const next = { ...room, head: event.seq };
+    const next = { ...room, head: event.seq, member_count: room.member_count + arrivals(event) };
     if (event.type === "message" && event.thread_seq === undefined) {
       if (event.sender_id === this.me) Object.assign(next, { read_seq: event.seq, unread: 0, mentions: 0 });
       else next.unread += 1;
@@ -112,6 +112,13 @@ export class RoomBook {
     }
     this.rooms.set(room.id, next);
   }
+}
+
+const ARRIVALS: Record<string, number> = { joined: 1, added: 1, left: -1, removed: -1 };
+
+/** By how many the members grow with this event. */
+function arrivals(event: LogEvent): number {
+  return event.type === "member" ? (ARRIVALS[String(event.content?.["change"])] ?? 0) : 0;
 }
 
 export function mentionsUser(event: Pick<LogEvent, "mentions">, userId: string): boolean {

@@ -212,6 +212,19 @@ describe("following", () => {
     expect(client.room("garden")?.unread).toBe(0);
   });
 
+  it("the members are counted as they come and go", async () => {
+    const server = new FakeServer();
+    const { client } = await join(server, "alice");
+    const member = (change: string) =>
+      server.append("carol", { type: "member", content: { user_id: "carol", change, by: "carol" } });
+    member("joined");
+    expect(client.room("garden")?.member_count).toBe(3);
+
+    member("left");
+
+    expect(client.room("garden")?.member_count).toBe(2);
+  });
+
   it("a message is read once every other member has read it", async () => {
     const server = new FakeServer();
     const { client, line } = await join(server, "alice");
