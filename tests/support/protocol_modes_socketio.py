@@ -17,10 +17,12 @@ from server.kernel.tasks import TaskOwner
 from tests.support.protocol_modes import MODES, Stop, serve_engine
 
 SOCKETIO_OPTIONS = Options(
-    ping_interval_s=0.3, ping_timeout_s=0.2, unauthenticated_s=0.5, allowed_origins=("*",)
+    ping_interval_s=0.3, ping_timeout_s=0.2, unauthenticated_s=1.0, allowed_origins=("*",)
 )
 ROOM_OPTIONS = Options(unauthenticated_s=10.0, allowed_origins=("*",))
 ROOM = "room"
+AUTH_AFTER_S = 0.01
+"""A client that awaits one packet after the other would miss the second one of a single write."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -33,7 +35,7 @@ def add_suite_handlers(server: HubServer) -> None:
             sid: str, environ: dict[str, Any], auth: Any = None, namespace: str = namespace
         ) -> None:
             loop = asyncio.get_running_loop()
-            loop.call_soon(_emit_auth, server, sid, auth, namespace)
+            loop.call_later(AUTH_AFTER_S, _emit_auth, server, sid, auth, namespace)
 
         async def on_message(sid: str, *arguments: Any, namespace: str = namespace) -> None:
             await server.emit("message-back", arguments, to=sid, namespace=namespace)
