@@ -59,9 +59,13 @@ class Beside:
 
 
 def make_private(path: Path) -> None:
-    """Create the file, readable by its owner only; SQLite gives -wal and -shm its mode."""
+    """Create the file, readable by its owner only; SQLite gives -wal and -shm its mode.
+
+    One that is there is not opened: closing it would drop the locks of this process's connections.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from None

@@ -56,9 +56,8 @@ def bring_up(
     if version > 0 and path is not None:
         copy_database(connection, path.with_name(f"{path.name}.before-{latest}"))
     for number in range(version + 1, latest + 1):
-        connection.execute(
-            f"BEGIN IMMEDIATE; {steps[number]}; PRAGMA user_version = {number}; COMMIT"
-        )
+        with connection:  # a transaction
+            connection.execute(f"{steps[number]}; PRAGMA user_version = {number}")
     return version, latest
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import apsw
+
 from server.kernel.clock import Clock
 from storage.sqlite.accounts import SqliteAccounts
 from storage.sqlite.connection import open_writer
-from storage.sqlite.folder import DATABASE, FolderLock, make_private
+from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_private
 from storage.sqlite.log import SqliteLog
 from storage.sqlite.migration import bring_up
 from storage.sqlite.projections import SqliteProjections
@@ -20,7 +22,9 @@ from storage.sqlite.writer import Writer
 class SqliteStore:
     """Implements `storage.api.Store`. Made by `open_sqlite`."""
 
-    def __init__(self, lock: FolderLock, writer: Writer, readers: Readers, clock: Clock) -> None:
+    def __init__(
+        self, lock: FolderLock | Beside, writer: Writer, readers: Readers, clock: Clock
+    ) -> None:
         self._lock = lock
         self._writer = writer
         self._readers = readers
@@ -66,13 +70,16 @@ async def open_sqlite(
         DataInUse: another process has it. NewerData: written by a newer program.
         DataError: it cannot be created, opened or written.
     """
-    lock = Beside() if beside else FolderLock(folder)
+    lock: FolderLock | Beside = Beside() if beside else FolderLock(folder)
     path = folder / DATABASE
     try:
         make_private(path)
         connection = await asyncio.to_thread(open_writer, path, vfs)
         try:
             await asyncio.to_thread(bring_up, connection, path)
+        except apsw.Error as error:
+            connection.close()
+            raise DataError(f"{path} cannot be brought up to date: {error}.") from None
         except BaseException:
             connection.close()
             raise
