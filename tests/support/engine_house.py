@@ -146,7 +146,9 @@ async def engine_house(
     request_body_s: float = 0.3,
     **changed: object,
 ) -> AsyncIterator[EngineHouse]:
-    engine = Engine(handlers or EchoHandlers(), replace(options, **changed))  # type: ignore[arg-type]
+    engine = Engine(
+        handlers or EchoHandlers(), replace(options, **{"close_timeout_s": 0.3, **changed})
+    )  # type: ignore[arg-type]
     port, stop = await serve_engine(
         engine, "127.0.0.1", 0, limits=limits, request_body_s=request_body_s
     )

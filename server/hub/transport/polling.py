@@ -91,12 +91,12 @@ class PollingCarrier:
     async def next_payload(self, *, packets: int, size: int) -> str:
         """Wait for something to say. `size` bytes at most, unless one packet is more."""
         if not self._queue and not self._farewell:
+            self._wake()  # a poll whose client went away: this one takes its place
             waiter = self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await waiter
-            finally:
-                if self._waiter is waiter:
-                    self._waiter = None
+            await waiter
+            if self._waiter is not waiter:
+                return ""
+            self._waiter = None
         texts = self._fill(packets, size)
         if self._farewell and (not texts or self._closed) and len(texts) < packets:
             texts.append(self._farewell)
