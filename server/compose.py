@@ -36,12 +36,21 @@ log = get_logger(__name__)
 OpenStore = Callable[[Config], Awaitable[Store]]
 
 
-async def open_folder(config: Config) -> Store:
-    """The embedded shape's store. Raises Unavailable with what to do."""
-    from storage.sqlite import DataError, open_sqlite
+async def open_folder(config: Config, *, beside: bool = False) -> Store:
+    """The embedded shape's store. Raises Unavailable with what to do.
+
+    `beside`: if a server has the folder, come beside it (accounts only).
+    """
+    from storage.sqlite import DataError, DataInUse, open_sqlite
 
     try:
-        return await open_sqlite(_make_folder(Path(config.server.data)), clock=System())
+        folder = _make_folder(Path(config.server.data))
+        try:
+            return await open_sqlite(folder, clock=System())
+        except DataInUse:
+            if not beside:
+                raise
+            return await open_sqlite(folder, clock=System(), readers=1, beside=True)
     except DataError as error:
         raise Unavailable(str(error)) from None
 
@@ -95,9 +104,7 @@ class Server:
         return f"http://{host}:{self.port}"
 
     async def first_admin_link(self) -> str | None:
-        """At the very first start of a server where one needs an invitation."""
-        if self.config.registration == "open":
-            return None
+        """While nobody has an account: the link whose user administers the server."""
         return await self.accounts.first_admin_link(self.url)
 
     async def start(self) -> None:

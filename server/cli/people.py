@@ -22,7 +22,7 @@ def add(config: Config, name: str, *, display_name: str | None, admin: bool) -> 
     async def work(part: AccountsPart, store: Store) -> None:
         await part.operator.create_user(name, password, display_name=display_name, admin=admin)
 
-    _with_accounts(config, work)
+    _with_accounts(config, work, beside=True)
     say(f"{name} can log in.")
 
 
@@ -57,7 +57,7 @@ def mint(config: Config, name: str) -> None:
         session = await part.operator.mint(name)
         say(session.access_token)
 
-    _with_accounts(config, work)
+    _with_accounts(config, work, beside=True)
 
 
 def show(config: Config) -> None:
@@ -68,7 +68,7 @@ def show(config: Config) -> None:
                 say(_line(row))
             after = rows[-1].username
 
-    _with_accounts(config, work)
+    _with_accounts(config, work, beside=True)
 
 
 def _line(row: UserRow) -> str:
@@ -77,11 +77,17 @@ def _line(row: UserRow) -> str:
     return f"{row.username:<32} {made}  {row.id}  {' '.join(marks)}".rstrip()
 
 
-def _with_accounts(config: Config, work: Callable[[AccountsPart, Store], Awaitable[None]]) -> None:
+def _with_accounts(
+    config: Config,
+    work: Callable[[AccountsPart, Store], Awaitable[None]],
+    *,
+    beside: bool = False,
+) -> None:
+    """`beside`: also while a server runs. What ends sessions needs it stopped."""
     configure_logs("warning", config.logging.format)
 
     async def run() -> None:
-        store = await open_folder(config)
+        store = await open_folder(config, beside=beside)
         try:
             part = await build(config, store)
             try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.process import ROOT
+from tests.support.process import ROOT, start_server
 
 
 def hubbub(*arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
@@ -102,3 +104,48 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path):
     text = refusal(hubbub("serve", "--port", "0", "--data", str(tmp_path / "file" / "data")))
 
     assert "cannot be made" in text
+
+
+@pytest.mark.slow
+def test_a_token_minted_beside_a_running_server_is_good_there(tmp_path: Path):
+    with start_server(tmp_path / "data") as server:
+        data = ("--data", str(tmp_path / "data"))
+        added = hubbub("user", "add", "carol", *data, typed="correct horse\n")
+
+        minted = hubbub("token", "carol", *data)
+        ended = hubbub("user", "disable", "carol", *data)
+        me = Request(
+            f"{server.base_url}/api/v1/me",
+            headers={"Authorization": f"Bearer {minted.stdout.strip()}"},
+        )
+
+        assert added.returncode == 0
+        assert json.load(urlopen(me))["username"] == "carol"
+        assert "is in use by another hubbub" in refusal(ended)
+
+
+@pytest.mark.slow
+def test_a_port_in_use_is_explained(tmp_path: Path):
+    with start_server(tmp_path / "one") as server:
+        other = ("--data", str(tmp_path / "two"), "--port", str(server.port))
+
+        text = refusal(hubbub("serve", *other))
+
+    assert "is in use by another program" in text
+
+
+@pytest.mark.slow
+def test_a_server_for_strangers_prints_a_link_until_it_has_an_administrator(tmp_path: Path):
+    invite = {"HUBBUB_SERVER__REGISTRATION": "invite"}
+    with start_server(tmp_path / "data", env=invite) as server:
+        assert server.process.stdout is not None
+        first = server.process.stdout.readline()
+        data = ("--data", str(tmp_path / "data"))
+        hubbub("user", "add", "carol", "--admin", *data, typed="correct horse\n")
+    with start_server(tmp_path / "data", env=invite) as server:
+        server.process.terminate()
+        assert server.process.stdout is not None
+        second = server.process.stdout.read()
+
+    assert "The first administrator signs up here" in first
+    assert "http" not in second
