@@ -61,6 +61,10 @@ class RoomHead:
     after_message: bool | None
 
 
+class NoLog(LookupError):
+    """Raised before anything is gathered."""
+
+
 class Transaction:
     """The writer's connection and what is gathered for it. `weight`: pages touched, about."""
 
@@ -173,7 +177,7 @@ class Transaction:
     def append(self, batch: Batch) -> Refused | None:
         head = self.head(batch.room_id)
         if head is None or head.log_id is None:
-            raise LookupError("the room has no log")
+            raise NoLog("the room has no log")
         taken = {
             (claim.sender_id, claim.client_id): there
             for claim in batch.claims

@@ -23,7 +23,7 @@ from server.kernel.logs import get_logger
 from storage.api import Batch
 from storage.sqlite.checkpoints import Checkpoints
 from storage.sqlite.connection import CANNOT_SERVE, unavailable
-from storage.sqlite.transaction import Transaction
+from storage.sqlite.transaction import NoLog, Transaction
 
 log = get_logger(__name__)
 _T = TypeVar("_T")
@@ -184,10 +184,10 @@ class Writer:
         tx.trim()
 
     def _run_gathered(self, job: Job) -> None:
-        """A job that decides before it writes: when it raises, it has left nothing."""
+        """A job that decides before it writes. Any other fault is for the whole group to undo."""
         try:
             job.outcome = job.run(self._tx)
-        except (LookupError, ValueError) as error:
+        except NoLog as error:
             job.error = error
 
     def _run_alone(self, job: Job) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from server.kernel.clock import Virtual
@@ -104,6 +105,19 @@ async def test_a_job_that_fails_does_not_spoil_the_others(tmp_path: Path) -> Non
     assert seqs((await store.log.read(GARDEN, limit=9))[0]) == [1, 2, 3]
     probes = await store._readers.run(lambda db: db.execute("SELECT count(*) FROM probe").get)
     assert probes == 0
+    await store.close()
+
+
+async def test_an_append_that_cannot_be_stored_does_not_spoil_the_others(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path, clock=Virtual())
+    await fill(store)
+    broken = msgspec.structs.replace(event(3), content=msgspec.Raw(b"\xff"))
+
+    jobs = [store.log.append(batch(*rows)) for rows in ([event(1)], [event(2), broken], [event(2)])]
+    outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+
+    assert [outcome is None for outcome in outcomes] == [True, False, True]
+    assert (await store.log.read(GARDEN, limit=9))[0] == [event(1), event(2)]
     await store.close()
 
 
