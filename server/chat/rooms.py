@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 from msgspec import UnsetType
 
 from server.chat.commands import Drafter
@@ -16,6 +17,7 @@ from server.chat.members import (
     check_rooms_of,
     check_users_known,
 )
+from server.chat.receipts import MAX_MEMBERS
 from server.chat.service import Chat
 from server.chat.settings import ChangeSettings, check_new_room, first_events, first_settings
 from server.chat.shapes import (
@@ -34,7 +36,7 @@ from server.chat.views import head_of, show_user, view_room
 from server.kernel.errors import Forbidden, Invalid, TooLarge
 from server.kernel.events import Context
 from server.kernel.ids import LogId, RoomId, Seq, UserId
-from storage.api import Batch, Change, LogHead, MemberRow, Role, RoomRow
+from storage.api import Batch, Change, LogHead, MemberRow, Role, RoomRow, UserRow
 
 
 class RoomDesk:
@@ -83,10 +85,9 @@ class RoomDesk:
         rows = await self._store.projections.members(room_id, after=after, limit=query.limit + 1)
         page = rows[: query.limit]
         users = await self._store.accounts.users([row.user_id for row in page])
+        told = not state.broadcast and len(state.members) <= MAX_MEMBERS
         members = [
-            MemberView(show_user(users[row.user_id]), row.role, row.joined_at)
-            for row in page
-            if row.user_id in users
+            show_member(row, users[row.user_id], marks=told) for row in page if row.user_id in users
         ]
         if len(rows) <= query.limit:
             return Members(members)
@@ -204,6 +205,15 @@ def _empty(room_id: RoomId, head: LogHead, cmd: NewRoom, now_ms: int) -> RoomSta
 def _reader(state: RoomState, user_id: UserId, now_ms: int) -> MemberRow:
     head = state.head
     return MemberRow(state.room_id, user_id, "member", head, now_ms, head, head)
+
+
+def show_member(row: MemberRow, user: UserRow, *, marks: bool) -> MemberView:
+    view = MemberView(show_user(user), row.role, row.joined_at)
+    if marks:
+        view = msgspec.structs.replace(
+            view, read_seq=int(row.read_seq), delivered_seq=int(row.delivered_seq)
+        )
+    return view
 
 
 def _page(views: list[RoomView], limit: int) -> Rooms:

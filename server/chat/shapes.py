@@ -192,10 +192,14 @@ class UserView(msgspec.Struct, frozen=True, omit_defaults=True):
     avatar_file_id: str | None = None
 
 
-class MemberView(msgspec.Struct, frozen=True):
+class MemberView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The marks are there where `room:receipt` tells them to all: see `server.chat.receipts`."""
+
     user: UserView
     role: Role
     joined_at: int
+    read_seq: int | UnsetType = UNSET
+    delivered_seq: int | UnsetType = UNSET
 
 
 class Members(msgspec.Struct, frozen=True, omit_defaults=True):

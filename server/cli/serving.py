@@ -29,8 +29,13 @@ def serve(config: Config) -> None:
 
 def dev(config: Config) -> None:
     """Make Alice, Bob and the echo bot, and print a link for each of the two."""
+    import msgspec
+
     from server.cli import demo
 
+    # On one's own machine everybody may find everybody.
+    everybody = msgspec.structs.replace(config.server, directory=True)
+    config = msgspec.structs.replace(config, server=everybody)
     _run(config, demo.start, stop=demo.stop)
 
 

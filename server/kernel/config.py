@@ -27,7 +27,7 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "./data"
     public_url: str = ""
     registration: Literal["auto", "open", "invite", "closed"] = "auto"
-    """auto: open on loopback, invite elsewhere."""
+    """auto: open on loopback (unless a proxy makes it public), invite elsewhere."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
     allowed_origins: tuple[str, ...] = ()
@@ -112,7 +112,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def registration(self) -> str:
         if self.server.registration != "auto":
             return self.server.registration
-        return "open" if self.on_loopback else "invite"
+        alone = self.on_loopback and not self.server.public_url and not self.server.trusted_proxies
+        return "open" if alone else "invite"
 
 
 NO_LIMITS: Mapping[str, Any] = {
