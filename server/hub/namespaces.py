@@ -46,13 +46,15 @@ QUEUE_MAX = 64
 class Pending:
     """What python-socketio's side keeps of one socket: packets to come, attachments so far."""
 
-    __slots__ = ("binary", "bytes", "packets", "running")
+    __slots__ = ("binary", "bytes", "namespaces", "packets", "running")
 
     def __init__(self) -> None:
         self.packets: deque[tuple[str, sio_packet.Packet]] = deque()
         self.running = False
         self.binary: sio_packet.Packet | None = None
         self.bytes = 0
+        self.namespaces: set[str] = set()
+        """Those it was ever connected to: late packets for one it left are ignored."""
 
 
 class HubManager(socketio.AsyncManager):  # type: ignore[misc]
@@ -270,7 +272,7 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         if kind == sio_packet.CONNECT:
             await self._handle_connect(eio_sid, namespace, data)
         elif self.manager.sid_from_eio_sid(eio_sid, namespace) is None:
-            if kind != sio_packet.DISCONNECT and not self._ever_connected(eio_sid):
+            if kind != sio_packet.DISCONNECT and not self._was_connected(eio_sid, namespace):
                 self._bad(self._engine.sockets[eio_sid].user, "not connected")
         elif kind == sio_packet.DISCONNECT:
             await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
@@ -293,11 +295,12 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         socket = self._engine.find(eio_sid)
         if socket is not None and self.manager.sid_from_eio_sid(eio_sid, namespace):
             socket.user.state = State.LIVE
+            self._pending[eio_sid].namespaces.add(namespace)
             socket.admit()
 
-    def _ever_connected(self, eio_sid: str) -> bool:
-        socket = self._engine.find(eio_sid)
-        return socket is not None and socket.user.state != State.OPEN
+    def _was_connected(self, eio_sid: str, namespace: str) -> bool:
+        pending = self._pending.get(eio_sid)
+        return pending is None or namespace in pending.namespaces
 
     def _failed(self, socket: Socket, fault: BaseException) -> None:
         session: Session = socket.user

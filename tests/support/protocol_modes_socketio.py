@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from server.hub.driven import drive
 from server.hub.engineio.api import Options
 from server.hub.lag import LagMeter
 from server.hub.metrics import HubMetrics
@@ -51,7 +52,7 @@ def add_suite_handlers(server: HubServer) -> None:
 def _emit_auth(server: HubServer, sid: str, auth: Any, namespace: str) -> None:
     """After CONNECT's answer, which python-socketio sends once the connect handler returned."""
     work = server.emit("auth", auth or {}, to=sid, namespace=namespace)
-    server.eio.start_background_task(lambda: work)
+    drive(work, lambda result, failed: None, asyncio.get_running_loop())
 
 
 class Rooms:
