@@ -146,7 +146,9 @@ async def _messages(store: Store, room_id: RoomId, people: Sequence[Person], las
         at = Seq(seqs[-1])
 
 
-def _message(room_id: RoomId, log_id: LogId, seq: int, before: int, people: Iterable[Person]) -> Event:
+def _message(
+    room_id: RoomId, log_id: LogId, seq: int, before: int, people: Iterable[Person]
+) -> Event:
     first, second = people
     sender = first if seq % 2 else second
     now = now_ms()

@@ -1,0 +1,117 @@
+"""`make bench`: every figure beside its peers, in one command, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import Any
+
+from bench import generator, history, machine, results, servers, startup
+from bench.generator import CannotRun
+from bench.results import Medians, spread_of, verdict
+from bench.works import Figures, Wanted, Work, works
+
+OTHERS = ("page", "start")
+
+
+def main() -> int:
+    options = _options()
+    generator.compile_generator()
+    if machine.busy() > 0.5:
+        print(f"Other programs keep this machine busy (load {machine.busy():.1f}): expect noise.")
+    todo = works(window_s=2 if options.quick else 4, warmup_s=1)
+    chosen = set(options.only.split(",")) if options.only else None
+    sections: list[dict[str, Any]] = []
+    raw: dict[str, Any] = {}
+    for work in todo:
+        if chosen is None or work.name in chosen:
+            _measure_work(work, options, sections, raw)
+    if chosen is None or "page" in chosen:
+        _measure_page(options, sections, raw)
+    if chosen is None or "start" in chosen:
+        runs = [startup.measure() for _ in range(options.runs)]
+        _add("start", "hubbub serve on an empty folder", {"hubbub": runs}, startup.WANTED,
+             sections, raw)  # fmt: skip
+    if not sections:
+        names = [work.name for work in todo] + list(OTHERS)
+        raise CannotRun(f"Nothing to do. --only takes of: {', '.join(names)}")
+    if options.write:
+        print(f"Written to {results.write(sections, raw, options.runs)}")
+    return 1 if any(run.get("faults") for work in raw.values() for run in work["faulty"]) else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", default="", help="for example W1a,W2,page,start")
+    parser.add_argument("--peers", default=",".join(servers.PEERS), help="which servers")
+    parser.add_argument("--runs", type=int, default=3, choices=range(1, 10))
+    parser.add_argument("--quick", action="store_true", help="short windows, a shorter history")
+    parser.add_argument("--no-write", dest="write", action="store_false", help="only print")
+    return parser.parse_args()
+
+
+def _measure_work(
+    work: Work, options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    """Runs of the peers take turns, so that a busy minute of the machine hits all of them."""
+    peers = [peer for peer in work.peers if peer in options.peers.split(",")]
+    runs: dict[str, list[Figures]] = {peer: [] for peer in peers}
+    faulty: list[dict[str, Any]] = []
+    for number in range(options.runs):
+        for peer in peers:
+            with servers.serving(peer, work.sockets, work.group) as running:
+                report = generator.run_generator(
+                    {**work.options, **running.options, "sockets": work.sockets},
+                    port=running.port, pids=running.pids,
+                )  # fmt: skip
+            runs[peer].append(work.figures(report))
+            if report["faults"]:
+                faulty.append({"peer": peer, "run": number, "faults": report["faults"]})
+            first, value = next(iter(runs[peer][-1].items()))
+            print(f"  {work.name} {peer} run {number + 1}: {first} {results.show(value)} "
+                  f"{report['faults'] or ''}", flush=True)  # fmt: skip
+    _add(work.name, work.text, runs, work.wanted, sections, raw, faulty)
+
+
+def _measure_page(
+    options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    events = history.EVENTS // 10 if options.quick else history.EVENTS
+    with history.room(events) as (port, token, room_id):
+        runs = [
+            history.measure(port, token, room_id, events=events, pages=500)
+            for _ in range(options.runs)
+        ]
+    text = f"a page of 50 from a room of {events:,} events, over HTTP"
+    _add("page", text, {"hubbub": runs}, history.WANTED, sections, raw)
+
+
+def _add(
+    name: str,
+    text: str,
+    runs: dict[str, list[Figures]],
+    wanted: tuple[Wanted, ...],
+    sections: list[dict[str, Any]],
+    raw: dict[str, Any],
+    faulty: list[dict[str, Any]] | None = None,
+) -> None:
+    medians: Medians = {peer: spread_of(figures) for peer, figures in runs.items() if figures}
+    lines = results.table(medians)
+    if "hubbub" in medians:
+        lines += ["", *(f"- {verdict(one, medians)}" for one in wanted)]
+    lines += [f"- Not as it must be: {fault}" for fault in faulty or ()]
+    sections.append({"name": name, "text": text, "lines": lines})
+    raw[name] = {
+        "text": text, "runs": runs, "faulty": faulty or [],
+        "wanted": [dataclasses.asdict(one) for one in wanted],
+    }  # fmt: skip
+    print(f"\n{name}: {text}\n" + "\n".join(lines) + "\n", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CannotRun as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
