@@ -18,7 +18,7 @@ from server.chat.wiring import Chat
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
 from server.http.app import make_app, runner_options
-from server.http.metrics import Counts
+from server.http.metrics import Counts, MetricSource
 from server.hub.hub import Hub
 from server.hub.transport.acceptor import Acceptor, HeadLimits
 from server.hub.transport.polling import add_polling
@@ -161,7 +161,7 @@ class Server:
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
             checks={"store": self.store.check, "hub": self._check_draining},
-            metrics=(_HubNumbers(hub),),
+            metrics=self._numbers(),
             web_root=web_folder(),
             clock=self.clock,
         )
@@ -173,6 +173,11 @@ class Server:
             acceptor=self.acceptor,
         )
         return app
+
+    def _numbers(self) -> list[MetricSource]:
+        commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
+        numbers: list[MetricSource] = [_HubNumbers(self.hub)]
+        return [*numbers, Counts("store_", commits)] if commits is not None else numbers
 
     def _make_acceptor(self) -> Acceptor:
         limits = self.config.limits

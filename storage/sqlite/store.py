@@ -27,6 +27,7 @@ class SqliteStore:
     ) -> None:
         self._lock = lock
         self._writer = writer
+        self.commits = writer.commits
         self._readers = readers
         self._clock = clock
         self._closed = False

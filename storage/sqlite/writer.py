@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from server.kernel.ids import RoomId
 from server.kernel.logs import get_logger
 from storage.api import Batch
 from storage.sqlite.checkpoints import Checkpoints
+from storage.sqlite.commits import Commits
 from storage.sqlite.connection import CANNOT_SERVE, unavailable
 from storage.sqlite.transaction import NoLog, Transaction
 
@@ -56,6 +58,7 @@ class Writer:
     def __init__(self, connection: apsw.Connection, path: Path | None) -> None:
         """`path`: of the database, for checkpoints beside the writer; None: only its own."""
         self._loop = asyncio.get_running_loop()
+        self.commits = Commits()
         self._tx = Transaction(connection)
         self._checkpoints = Checkpoints(connection, path)
         self._turn: list[Job] = []
@@ -123,7 +126,10 @@ class Writer:
     def _main(self) -> None:
         try:
             while (group := self._next_group()) is not None:
+                started = time.monotonic()
                 self._run(group)
+                self.commits.commit_s.observe(time.monotonic() - started)
+                self.commits.commit_jobs.observe(len(group))
                 self._tell(self._resolve, group)
                 self._checkpoints.wrote(*self._tx.take_weight())
         finally:
@@ -158,6 +164,7 @@ class Writer:
             self._commit(group)
         except CANNOT_SERVE as error:
             self._undo(group)
+            self.commits.commits_failed += 1
             log.warning("store.failed", error=type(error).__name__, jobs=len(group))
             for job in group:
                 job.outcome, job.error = None, unavailable()
