@@ -83,18 +83,18 @@ class Contract:
             session.socket.close(1000, "bye")
         elif header.kind == "4":
             raise BadPacket("CONNECT_ERROR from a client")
+        elif not header.ack or packet[header.body : header.body + 1] != "[":
+            raise BadPacket("no acknowledgement")
 
     def _event(self, session: Session, packet: str, header: Header) -> None:
         body = packet[header.body :]
-        if not self._small(packet):
-            if body[:1] != "[":
-                raise BadPacket("no event")
+        if not header.ack and body[:1] != "[":
+            raise BadPacket("no event")
+        if self._small(packet):
+            self._dispatcher.odd_event(session, header.ack, body)
+        else:
             text = f"An event has at most {self._limits.packet_bytes} bytes."
             self._dispatcher.refuse(session, header.ack, TooLarge(text))
-        elif body[:1] != "[":
-            raise BadPacket("no event")
-        else:
-            self._dispatcher.odd_event(session, header.ack, body)
 
     def _skip(self, session: Session, header: Header) -> None:
         if header.attachments > MAX_ATTACHMENTS:
