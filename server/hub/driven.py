@@ -2,7 +2,8 @@
 
 A task for each event costs a queue turn before its first step: then commands of one socket would no
 longer reach the services in the order received without waiting for each other, and a store that
-answers within the turn would be announced before the acknowledgement.
+answers within the turn would be announced before the acknowledgement. The cost is the same: 1.6 us
+an event, 1.5 us with asyncio's task in C.
 """
 
 from __future__ import annotations

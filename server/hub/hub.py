@@ -151,7 +151,10 @@ class Hub:
         was = session.state
         session.state = State.ENDED
         self.audience.remove(session)
-        if was == State.LIVE and session.ctx is not None:
+        if session.ctx is None:
+            return
+        log.info("socket.closed", socket_id=session.socket_id, reason=reason)
+        if was == State.LIVE:
             for observer in self._login.observers:
                 observer.closed(session.ctx)
 

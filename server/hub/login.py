@@ -19,8 +19,11 @@ from server.kernel.events import Context
 from server.kernel.ids import RoomId, SessionId, SocketId, UserId
 from server.kernel.json import encode
 from server.kernel.limits import Buckets
+from server.kernel.logs import get_logger
 from server.kernel.outlet import SocketObserver
 from server.kernel.peer import limit_key
+
+log = get_logger(__name__)
 
 Authenticate = Callable[[str], Awaitable[Context] | Context]
 
@@ -141,6 +144,7 @@ class Login:
         self._outbox.write(session, Packet(b"0" + encode({"sid": ctx.socket_id})))
         self._audience.add(session)
         self._metrics.connects += 1
+        log.info("socket.opened", socket_id=ctx.socket_id, user_id=ctx.user_id)
         for observer in self.observers:
             observer.opened(ctx)
 
