@@ -30,12 +30,15 @@ from server.hub.payload import (
     Header,
     read_header,
 )
-from server.hub.session import Session, State
+from server.hub.session import LOG_EVERY_S, Session, State
 from server.hub.sioengine import EngineAdapter
+from server.hub.siopacket import HubPacket
 from server.kernel.clock import Clock, System
 from server.kernel.errors import Invalid
 from server.kernel.json import decode_strict
+from server.kernel.limits import Buckets
 from server.kernel.logs import get_logger
+from server.kernel.peer import limit_key
 
 log = get_logger(__name__)
 
@@ -43,16 +46,21 @@ QUEUE_MAX = 64
 """Packets of one socket that wait for a handler; from half of it on the socket is not read."""
 
 
+SLOW_S = 4.0
+"""How long a socket may leave answers unread while more of its packets wait."""
+
+
 class Pending:
     """What python-socketio's side keeps of one socket: packets to come, attachments so far."""
 
-    __slots__ = ("binary", "bytes", "namespaces", "packets", "running")
+    __slots__ = ("binary", "bytes", "give_up", "namespaces", "packets", "running")
 
     def __init__(self) -> None:
         self.packets: deque[tuple[str, sio_packet.Packet]] = deque()
         self.running = False
         self.binary: sio_packet.Packet | None = None
         self.bytes = 0
+        self.give_up: asyncio.TimerHandle | None = None
         self.namespaces: set[str] = set()
         """Those it was ever connected to: late packets for one it left are ignored."""
 
@@ -114,9 +122,13 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         self._engine = Engine(self, options)
         self._outbox = outbox or Outbox(outbox_bytes, self._cut, self.metrics)
         super().__init__(
-            client_manager=HubManager(), async_handlers=False, namespaces=list(accepts)
+            client_manager=HubManager(),
+            serializer=HubPacket,
+            async_handlers=False,
+            namespaces=list(accepts),
         )
         self._clock = clock or System()
+        self._noise = Buckets(1 / LOG_EVERY_S, 1, max_keys=10_000)
         self._contract = contract
         self._gone = gone
         self._binary = binary
@@ -155,18 +167,23 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         if self._gone is not None:
             self._gone(session, reason)
         session.state = State.ENDED
-        if self._pending.pop(socket.sid, None) is not None:
+        pending = self._pending.pop(socket.sid, None)
+        if pending is not None:
+            if pending.give_up is not None:
+                pending.give_up.cancel()
             self.eio.start_background_task(self._handle_eio_disconnect, socket.sid, reason)
 
     def on_drain(self, socket: Socket) -> None:
-        pass
+        pending = self._pending.get(socket.sid)
+        if pending is not None and not pending.running:
+            self._next(socket, pending)
 
     # ---- bad packets and slow sockets ------------------------------------------------------------
 
     def _bad(self, session: Session, reason: str) -> None:
-        """A client's rubbish ends its socket and costs at most a line a second."""
+        """A client's rubbish ends its socket and costs at most a line a second for its address."""
         self.metrics.bad_packets += 1
-        if session.may_log(self._clock.monotonic()):
+        if not self._noise.take(limit_key(session.socket.peer), self._clock.monotonic()):
             log.info("packet.refused", reason=reason, socket_id=session.socket_id)
         session.socket.close(1002, "bad packet")
 
@@ -243,13 +260,34 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         pending.packets.append((socket.sid, packet))
         if len(pending.packets) > QUEUE_MAX:
             raise BadPacket("too many packets wait")
-        if len(pending.packets) > QUEUE_MAX // 2:
-            socket.pause()
         if not pending.running:
             self._next(socket, pending)
+        if len(pending.packets) > QUEUE_MAX // 2 or (pending.packets and socket.congested):
+            self._hold(socket, pending)
+
+    def _hold(self, socket: Socket, pending: Pending) -> None:
+        """Who does not read answers is not read either; if that lasts, he is out."""
+        socket.pause()
+        if pending.give_up is None:
+            loop = asyncio.get_running_loop()
+            pending.give_up = loop.call_later(SLOW_S, self._give_up, socket, pending)
+
+    def _give_up(self, socket: Socket, pending: Pending) -> None:
+        pending.give_up = None
+        if socket.closed:
+            return
+        if socket.congested:
+            self.metrics.slow_closed += 1
+            self._cut(socket.user)
+        elif pending.packets:
+            self._hold(socket, pending)
+        else:
+            socket.resume()
 
     def _next(self, socket: Socket, pending: Pending) -> None:
-        """Handle packets in order; the first one that waits for something stops the row."""
+        """Handle packets in order; the first one that waits for something stops the row, and so
+        does a socket that has not taken the answers so far.
+        """
         loop = asyncio.get_running_loop()
         looping = True
 
@@ -260,11 +298,13 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
             if not looping:
                 self._next(socket, pending)
 
-        while pending.packets and not pending.running and not socket.closed:
+        while pending.packets and not (pending.running or socket.closed or socket.congested):
             pending.running = True
             drive(self._handle(*pending.packets.popleft()), done, loop)
         looping = False
-        if len(pending.packets) <= QUEUE_MAX // 4:
+        if pending.give_up is not None and not pending.packets:
+            pending.give_up.cancel()
+            pending.give_up = None
             socket.resume()
 
     async def _handle(self, eio_sid: str, packet: sio_packet.Packet) -> None:

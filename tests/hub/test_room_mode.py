@@ -106,6 +106,40 @@ async def test_20_messages_of_924_kb_come_back_and_stall_nothing_for_long(room):
     await member.leaves()
 
 
+@pytest.mark.slow
+async def test_20_huge_messages_at_once_all_come_back(room):
+    member = await room.joins()
+    huge = '421["echo","' + "x" * 924_000 + '"]'
+
+    async def sends():
+        for _ in range(20):
+            await member.send(huge)
+
+    sending = asyncio.ensure_future(sends())
+    heard = [len(await member.hear()) for _ in range(20)]
+
+    assert min(heard) > 924_000
+    await sending
+    await member.leaves()
+
+
+@pytest.mark.slow
+async def test_who_asks_for_answers_and_never_reads_them_is_out_within_5_s(room):
+    slow = await room.joins()
+    slow.socket.transport.pause_reading()
+
+    async def sends():
+        while True:
+            await slow.send('421["echo","' + "x" * 100_000 + '"]')
+
+    sending = asyncio.ensure_future(sends())
+    await room.holds(lambda stats: stats["queue"] > 0)
+    await room.holds(lambda stats: stats["engine_sockets"] == 0)
+
+    sending.cancel()
+    slow.socket.transport.abort()
+
+
 async def test_announced_attachments_hold_nothing(room):
     member = await room.joins()
 
