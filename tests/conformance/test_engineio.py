@@ -3,9 +3,10 @@
 import asyncio
 import json
 
+import engineio
 import pytest
 
-from tests.support.engine_house import client_frame, engine_house
+from tests.support.engine_house import RawSocket, client_frame, engine_house, upgrade_request
 
 POLL = {"EIO": "4", "transport": "polling"}
 
@@ -210,6 +211,39 @@ async def test_messages_queued_while_upgrading_are_not_lost(house):
     assert [(await raw.frame())[1] for _ in range(3)] == [b"4one", b"4two", b"4three"]
     assert (await house.get(**query))[0] == 400
     raw.close()
+
+
+async def test_a_websocket_on_the_connection_that_carried_the_polls_is_taken_over(house):
+    raw = await RawSocket.connected(house.port)
+    raw.write(b"GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n")
+    await raw.head()
+    sid = json.loads((await raw.reader.readuntil(b"}"))[1:])["sid"]
+
+    raw.write(upgrade_request(f"/engine.io/?EIO=4&transport=websocket&sid={sid}"))
+    assert " 101 " in await raw.head()
+    raw.write(client_frame("2probe") + client_frame("5") + client_frame("4hello"))
+
+    assert await raw.frame() == (0x81, b"3probe")
+    assert await raw.frame() == (0x81, b"4hello")
+    raw.close()
+
+
+@pytest.mark.slow
+async def test_the_python_client_polls_first_and_upgrades(house):
+    client, heard = engineio.AsyncClient(), asyncio.Queue()
+    client.on("message", heard.put)
+
+    await client.connect(
+        f"http://127.0.0.1:{house.port}",
+        engineio_path="engine.io",
+        transports=["polling", "websocket"],
+    )
+    await client.send("hello")
+    await client.send(b"\x01")
+
+    assert client.transport() == "websocket"
+    assert [await heard.get(), await heard.get()] == ["hello", b"\x01"]
+    await client.disconnect()
 
 
 async def test_a_probe_lets_the_waiting_poll_go(house):

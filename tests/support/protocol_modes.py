@@ -74,16 +74,17 @@ async def serve_engine(
     routes: Callable[[web.Application], None] | None = None,
 ) -> tuple[int, Stop]:
     """The engine on a port, WebSocket and polling, as compose does it."""
+    limits = limits or HeadLimits()
+    acceptor = Acceptor(engine, None, limits=limits)
     app = web.Application()
-    add_polling(app, engine, request_body_s=request_body_s)
+    add_polling(app, engine, request_body_s=request_body_s, acceptor=acceptor)
     if routes is not None:
         routes(app)
-    limits = limits or HeadLimits()
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=limits.request_head_s, lingering_time=0.5
     )
     await runner.setup()
-    acceptor = Acceptor(engine, runner.server, limits=limits)
+    acceptor.http = runner.server
 
     async def stop() -> None:
         await acceptor.close()
