@@ -40,6 +40,10 @@ def _quiet_logger() -> logging.Logger:
     return logger
 
 
+LINGER_S = 0.5
+"""How long the rest of a refused body is read and thrown away."""
+
+
 def runner_options(config: Config) -> dict[str, Any]:
     """What `aiohttp.web.AppRunner` needs besides the application: no access log, no addresses in
     logs, the configured bound of request heads.
@@ -49,6 +53,9 @@ def runner_options(config: Config) -> dict[str, Any]:
         "logger": _quiet_logger(),
         "max_line_size": config.limits.head_bytes,
         "max_field_size": config.limits.head_bytes,
+        # Also what bounds a half-sent head on a connection kept alive: aiohttp waits an hour.
+        "keepalive_timeout": config.limits.request_head_s,
+        "lingering_time": LINGER_S,
     }
 
 
