@@ -33,6 +33,7 @@ from server.kernel.outlet import SocketObserver
 log = get_logger(__name__)
 
 DRAIN_STEP_S = 0.05
+SLOW = "slow"
 
 
 class Outgoing(Fanout):
@@ -50,8 +51,8 @@ class Outgoing(Fanout):
     def end(self, session: Session, reason: str) -> None:
         """`session:ended {reason}`, then the socket closes."""
         if session.state == State.LIVE:
-            assert session.user_id is not None
-            self._flush_for(session.user_id)
+            if reason != SLOW and session.user_id is not None:
+                self._flush_for(session.user_id)
             session.socket.send_encoded(packet_of("session:ended", {"reason": reason}).encoded)
         session.socket.close(1000, reason)
 
@@ -140,8 +141,8 @@ class Hub:
     # ---- what sockets bring ----------------------------------------------------------------------
 
     def _cut(self, session: Session) -> None:
-        log.info("socket.cut", socket_id=session.socket_id, reason="slow")
-        self.outlet.end(session, "slow")
+        log.info("socket.cut", socket_id=session.socket_id, reason=SLOW)
+        self.outlet.end(session, SLOW)
 
     def _active(self, ctx: Context) -> None:
         for observer in self._login.observers:
