@@ -1,9 +1,9 @@
 """Carries packets to rooms and users: `server.kernel.outlet.Outlet` but for ending sessions.
 
-What one loop turn brings for a room goes out in one write to each socket (in small rooms the event
-loop itself joins the writes of a turn). When merging paid the last time and the room is still busy,
-a batch waits up to `merge_ms` for its companions: group commits come in pairs of one small and one
-large group, and a socket write costs 10 us of kernel time however many messages are in it.
+What one loop turn brings for a room goes out in one write to each socket. When merging paid the
+last time and the room is still busy, a batch waits up to `merge_ms` for its companions: group
+commits come in pairs of one small and one large group, and a socket write costs 10 us of kernel
+time however many messages are in it.
 """
 
 from __future__ import annotations
@@ -152,13 +152,6 @@ class Fanout:
     def _add(self, room_id: RoomId, parcel: Parcel) -> None:
         batch = self._batches.get(room_id)
         if batch is None:
-            if len(self._audience.members(room_id)) < MERGE_FROM:
-                # The event loop joins one turn's writes to a socket: with the ack that was
-                # written just before, a sender's own event costs no system call of its own.
-                now = time.perf_counter()
-                self._deliver(room_id, [parcel])
-                self._metrics.fanout_s.observe(time.perf_counter() - now)
-                return
             now = time.perf_counter()
             batch = self._batches[room_id] = Batch(now)
             self._schedule(room_id, batch, now)

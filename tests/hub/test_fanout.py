@@ -3,7 +3,7 @@
 import pytest
 
 from server.hub.audience import Audience
-from server.hub.fanout import MERGE_FROM, Fanout
+from server.hub.fanout import Fanout
 from server.hub.metrics import HubMetrics
 from server.hub.outbox import Outbox
 from server.hub.session import Session, State
@@ -93,20 +93,7 @@ def mine(body):
 
 @pytest.fixture
 async def hall():
-    """A room so large that a turn's events wait for each other."""
-    fixture = Fixture()
-    for number in range(MERGE_FROM):
-        fixture.connects(f"crowd-{number}")
-    return fixture
-
-
-async def test_a_small_room_hears_at_once():
-    hall = Fixture()
-    bob = hall.connects("bob")
-
-    hall.tells("a")
-
-    assert bob.socket.texts() == [plain("a")]
+    return Fixture()
 
 
 async def test_events_of_one_turn_are_one_write(hall):
@@ -151,14 +138,6 @@ async def test_who_leaves_gets_what_came_before_and_nothing_after(hall):
     hall.fanout.flush(GARDEN)
 
     assert bob.socket.texts() == [plain("a")]
-
-
-async def test_a_room_that_nobody_hears_is_forgotten():
-    hall = Fixture()
-    hall.connects("bob")
-
-    hall.fanout.leave(UserId("bob"), GARDEN)
-
     assert GARDEN not in hall.audience.rooms
 
 
