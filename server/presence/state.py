@@ -133,6 +133,10 @@ class Presence:
         if isinstance(event, Tick):
             return self._tick(now)
         self._steps[type(event)](event, now)
+        if isinstance(event, Active):
+            user = self._users.get(event.user_id)
+            if user is None or user.told.status == "online":
+                return []  # the deadline that stands will find him active: nothing to settle now
         return self._settle(event.user_id, now)
 
     def _opened(self, event: Opened, now: float) -> None:
