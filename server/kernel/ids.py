@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Callable
 from typing import Annotated, NewType, Protocol
 
@@ -42,16 +41,13 @@ class RandomIds:
 
 def uuid7(at_ms: int, random_bytes: Callable[[int], bytes]) -> str:
     """A UUIDv7 dated `at_ms`. Layout: 48 bits time, 4 version, 12 random, 2 variant, 62 random."""
-    noise = int.from_bytes(random_bytes(10), "big")
-    value = (at_ms & (1 << 48) - 1) << 80
-    value |= 0x7 << 76 | (noise >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62 | (noise & (1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time, noise = f"{at_ms & (1 << 48) - 1:012x}", random_bytes(10).hex()
+    variant = "89ab"[int(noise[3], 16) & 0b11]
+    return f"{time[:8]}-{time[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
 
 
 def uuid7_time_ms(text: str) -> int | None:
     """The time a UUIDv7 carries, milliseconds since the Unix epoch; None when `text` is not one."""
     if _UUID7.match(text) is None:
         return None
-    return uuid.UUID(text).int >> 80
+    return int(text[:8] + text[9:13], 16)
