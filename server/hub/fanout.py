@@ -191,6 +191,8 @@ class Fanout:
 
     def _deliver(self, room_id: RoomId, parcels: list[Parcel]) -> None:
         members = list(self._audience.members(room_id))
+        if len(members) >= MERGE_FROM:
+            self._outbox.release_all()  # an answer does not wait for a thousand writes
         shared = b"".join([every.frame for every, _, _ in parcels])
         special: dict[UserId | None, bytes] = {
             user: _frames_for(user, parcels) for _, user, _ in parcels if user is not None
