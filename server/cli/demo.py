@@ -76,7 +76,7 @@ async def start(server: Server) -> None:
     for name in ("alice", "bob"):
         link = await operator.login_link(server.url, name, uses=100)
         say(f"{name.capitalize():>5}: {link}")
-    say("Open each in a browser of its own (or a private window). Echo answers direct messages.")
+    say("Open each in a tab of its own. Echo answers direct messages.")
 
 
 async def stop() -> None:

@@ -36,6 +36,9 @@ def dev(config: Config) -> None:
     # On one's own machine everybody may find everybody.
     everybody = msgspec.structs.replace(config.server, directory=True)
     config = msgspec.structs.replace(config, server=everybody)
+    if config.logging.level == "info":  # two links to click, not lost among log lines
+        quiet = msgspec.structs.replace(config.logging, level="warning")
+        config = msgspec.structs.replace(config, logging=quiet)
     _run(config, demo.start, stop=demo.stop)
 
 
