@@ -80,7 +80,6 @@ class Contract:
         elif header.kind in "56":
             self._skip(session, header)
         elif header.kind == "1":
-            self._outbox.release(session)
             session.socket.close(1000, "bye")
         elif header.kind == "4":
             raise BadPacket("CONNECT_ERROR from a client")

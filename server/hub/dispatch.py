@@ -191,7 +191,7 @@ class Dispatcher:
 
     def _answer(self, session: Session, payload: bytes) -> None:
         if session.state == State.LIVE:
-            self._outbox.hold(session, Packet(payload))
+            self._outbox.write(session, Packet(payload))
 
     def _report(self, session: Session, fault: BaseException) -> None:
         self._metrics.internal_errors += 1

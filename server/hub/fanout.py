@@ -64,7 +64,6 @@ class Fanout:
         self._batches: dict[RoomId, Batch] = {}
         self._paid: dict[RoomId, float] = {}
         self._scheduled = False
-        outbox.flush_follows = lambda: self._scheduled
 
     # ---- to rooms --------------------------------------------------------------------------------
 
@@ -177,7 +176,6 @@ class Fanout:
         self._scheduled = False
         for room_id in [room for room, batch in self._batches.items() if batch.timer is None]:
             self.flush(room_id)
-        self._outbox.release_all()
 
     def _flush_for(self, user_id: UserId) -> None:
         """Keep the order for a user: first what waits in his rooms."""
@@ -191,25 +189,19 @@ class Fanout:
 
     def _deliver(self, room_id: RoomId, parcels: list[Parcel]) -> None:
         members = list(self._audience.members(room_id))
-        if len(members) >= MERGE_FROM:
-            self._outbox.release_all()  # an answer does not wait for a thousand writes
         shared = b"".join([every.frame for every, _, _ in parcels])
-        special: dict[UserId | None, bytes] = {
-            user: _frames_for(user, parcels) for _, user, _ in parcels if user is not None
-        }
+        special = {user: _frames_for(user, parcels) for _, user, _ in parcels if user is not None}
         slow: list[Session] = []
         for session in members:
             socket = session.socket
             write = socket.raw_write
             if write is None or socket.congested:
                 slow.append(session)
-            else:
-                frames = special.get(session.user_id, shared) if special else shared
-                if session.held:
-                    frames = session.held + frames
-                    session.held = b""
-                if frames:
+            elif special and session.user_id in special:
+                if frames := special[session.user_id]:
                     write(frames)
+            else:
+                write(shared)
         for session in slow:
             self._deliver_slowly(session, parcels)
         self._metrics.deliveries += len(members) * len(parcels)

@@ -53,7 +53,6 @@ class Outgoing(Fanout):
         if session.state == State.LIVE:
             if reason != SLOW and session.user_id is not None:
                 self._flush_for(session.user_id)
-            self._outbox.release(session)
             session.socket.send_encoded(packet_of("session:ended", {"reason": reason}).encoded)
         session.socket.close(1000, reason)
 

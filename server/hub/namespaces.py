@@ -185,11 +185,9 @@ class HubServer(socketio.AsyncServer):  # type: ignore[misc]
         self.metrics.bad_packets += 1
         if not self._noise.take(limit_key(session.socket.peer), self._clock.monotonic()):
             log.info("packet.refused", reason=reason, socket_id=session.socket_id)
-        self._outbox.release(session)
         session.socket.close(1002, "bad packet")
 
     def _cut(self, session: Session) -> None:
-        self._outbox.release(session)
         session.socket.send('2["session:ended",{"reason":"slow"}]')
         session.socket.close(1008, "slow")
 

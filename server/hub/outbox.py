@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from server.hub.engineio.api import Encoded, ws_text_frame
@@ -10,8 +9,6 @@ from server.hub.metrics import HubMetrics
 from server.hub.session import Session, State
 
 _MESSAGE = b"4"
-HELD_BYTES = 65_536
-"""Answers of one turn wait together up to this: large ones would be copied for nothing."""
 
 
 class Packet:
@@ -47,47 +44,9 @@ class Outbox:
         self._limit = limit_bytes
         self._cut = cut
         self._metrics = metrics
-        self._holding: list[Session] = []
-        self.flush_follows: Callable[[], bool] = lambda: False
-        """Whether `release_all` will be called in this turn, after the rooms were flushed."""
-
-    def hold(self, session: Session, packet: Packet) -> None:
-        """For an answer: it waits for the room's event of the same turn, and goes out with it.
-
-        A message in a room of two then costs two socket writes of 8 us each, not three.
-        """
-        socket = session.socket
-        if socket.raw_write is None or socket.congested:
-            self.write(session, packet)
-            return
-        if not session.held:
-            if not self._holding:
-                asyncio.get_running_loop().call_soon(self._end_turn)
-            self._holding.append(session)
-        session.held += packet.frame
-        if len(session.held) > HELD_BYTES:
-            self.release(session)
-
-    def release(self, session: Session) -> None:
-        """What is held goes first; whoever writes past the outbox or closes calls this."""
-        frames, session.held = session.held, b""
-        write = session.socket.raw_write
-        if frames and write is not None:
-            write(frames)
-
-    def release_all(self) -> None:
-        holding, self._holding = self._holding, []
-        for session in holding:
-            self.release(session)
-
-    def _end_turn(self) -> None:
-        if not self.flush_follows():
-            self.release_all()
 
     def write(self, session: Session, packet: Packet) -> None:
         socket = session.socket
-        if session.held:
-            self.release(session)
         write = socket.raw_write
         if write is not None and not socket.congested:
             write(packet.frame)
@@ -96,8 +55,6 @@ class Outbox:
 
     def write_carefully(self, session: Session, packet: Packet) -> None:
         """The long way: the socket is slow, or long-polling."""
-        if session.held:
-            self.release(session)
         if session.state == State.ENDED:
             return
         if not self.admits(session, len(packet.frame), ephemeral=packet.ephemeral):

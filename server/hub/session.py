@@ -27,13 +27,10 @@ class State(IntEnum):
 
 
 class Session:
-    """One socket. `ctx` is None until its token was accepted.
-
-    `held`: frames that the outbox sends with the next ones of this turn.
-    """
+    """One socket. `ctx` is None until its token was accepted."""
 
     __slots__ = (
-        "active_at", "ctx", "held", "level", "level_at", "logged_at", "pending", "skip_bytes",
+        "active_at", "ctx", "level", "level_at", "logged_at", "pending", "skip_bytes",
         "skip_count", "socket", "state", "unlogged", "user_id",
     )  # fmt: skip
 
@@ -48,7 +45,6 @@ class Session:
         self.active_at = float("-inf")
         self.logged_at = float("-inf")
         self.unlogged = 0
-        self.held: bytes = b""
         self.skip_count = 0
         self.skip_bytes = 0
 
