@@ -44,8 +44,13 @@ socket.on("connect", async () => {
   });
   await upgraded();
   const command = { room_id: roomId, client_id: uuidv7(), content: { type: "text", body: "from node ✓" } };
-  const ack = await socket.emitWithAck("message:send", command);
-  order.push("ack");
+  // A callback runs as its packet is read; a promise would be seen after all packets of one read.
+  const ack = await new Promise((resolve) => {
+    socket.emit("message:send", command, (answer) => {
+      order.push("ack");
+      resolve(answer);
+    });
+  });
   const event = await heard;
   const again = await socket.emitWithAck("message:send", command);
   const unknown = await socket.emitWithAck("no:such", {});
