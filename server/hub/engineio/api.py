@@ -33,8 +33,8 @@ A `Socket` (server.hub.engineio.socket) has:
     close(code=1000, reason="")   Engine.IO close, then the WebSocket's; on_close is called at once
     abort()                  drops the connection without a word; on_close is called at once
 
-Merging: uvloop gathers all writes of one loop turn to one socket into a single system call, so
-`raw_write` and `send` need no queue of their own. The cheapest fan-out is
+Merging is for the layer above: each write is a system call of its own with uvloop 0.23, also within
+one loop turn, so who has several frames for a socket joins them and calls `raw_write` once. The cheapest fan-out is
 
     for socket in room:
         write = socket.raw_write
