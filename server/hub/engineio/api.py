@@ -34,7 +34,8 @@ A `Socket` (server.hub.engineio.socket) has:
     abort()                  drops the connection without a word; on_close is called at once
 
 Merging is for the layer above: each write is a system call of its own with uvloop 0.23, also within
-one loop turn, so who has several frames for a socket joins them and calls `raw_write` once. The cheapest fan-out is
+one loop turn, so who has several frames for a socket joins them and calls `raw_write` once. The
+cheapest fan-out is
 
     for socket in room:
         write = socket.raw_write
