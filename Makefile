@@ -48,7 +48,8 @@ lock:
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --no-header --no-annotate --extra test -c requirements.lock \
+		--no-emit-find-links --no-header --no-annotate --extra test --extra cassandra --extra postgres --extra redis --extra s3 \
+		-c requirements.lock \
 		-o requirements-test.lock pyproject.toml
 
 clean:

@@ -160,7 +160,7 @@ class Server:
             config,
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
-            checks={"store": self.store.check, "hub": self._check_draining},
+            checks={**self.store.checks, "hub": self._check_draining},
             metrics=self._numbers(),
             web_root=web_folder(),
             clock=self.clock,

@@ -266,7 +266,7 @@ class RoomWriter:
             return refused
         state.pending.clear()
         state.applied = head
-        if applied is not True:
+        if applied != head:
             log.warning("room.projection_behind", room_id=self.room_id, head=head)
             self.state = None  # loads and folds again before the next command
         return None
@@ -280,7 +280,7 @@ class RoomWriter:
         )
         state.applied = state.head
         state.pending.clear()
-        if not done:
+        if done != state.head:
             self.state = None
 
     # ---- repeats and refusals --------------------------------------------------------------------

@@ -48,14 +48,17 @@ def dev(data: Data = None, port: Port = None, config: File = None, limits: Limit
 
 @app.command("check-config")
 def check_config(config: File = None, data: Data = None) -> None:
-    """Read file and environment and show what is in force."""
+    """Read file and environment and show what is in force, but for secrets."""
     import msgspec
+
+    from server.kernel.config import SECRET_KEYS
 
     checked = _config(config, data)
     for section, values in msgspec.to_builtins(checked).items():
         say(f"[{section}]")
         for name, value in values.items():
-            say(f"{name} = {msgspec.json.encode(value).decode()}")
+            shown = "***" if name in SECRET_KEYS and value else value
+            say(f"{name} = {msgspec.json.encode(shown).decode()}")
         say()
 
 

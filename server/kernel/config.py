@@ -95,6 +95,97 @@ class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where things are kept. sqlite and folder: in `server.data`, by one process."""
+
+    log: Literal["sqlite", "postgres", "cassandra"] = "sqlite"
+    files: Literal["folder", "s3"] = "folder"
+
+
+class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    """A name, an address, or the folder of a Unix socket; several hosts with commas: the primary
+    among them is found.
+    """
+    port: int = 5432
+    user: str = "hubbub"
+    password: str = ""
+    database: str = "hubbub"
+    tls: Literal["off", "on", "verify"] = "off"
+    ca_file: str = ""
+    pool: int = 6
+    """Connections of each process."""
+    limit_s: float = 5.0
+    """How long one call may take."""
+
+
+class Cassandra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 9042
+    user: str = ""
+    password: str = ""
+    keyspace: str = "hubbub"
+    datacenter: str = "datacenter1"
+    replication: int = 3
+    """Copies of each row, when the keyspace is made."""
+    tls: Literal["off", "on", "verify"] = "off"
+    ca_file: str = ""
+    limit_s: float = 5.0
+
+
+class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 6379
+    user: str = ""
+    password: str = ""
+    database: int = 0
+    tls: Literal["off", "on", "verify"] = "off"
+    ca_file: str = ""
+    sentinels: tuple[str, ...] = ()
+    """`host:port` of each; `sentinel_name` then says which primary; host and port are unused."""
+    sentinel_name: str = "hubbub"
+    sentinel_password: str = ""
+    cluster: bool = False
+    """True: host and port are those of any node of a Redis Cluster."""
+    prefix: str = "hubbub"
+    """Before each key and channel, so that several servers may share one Redis."""
+    limit_s: float = 2.0
+
+
+class S3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    endpoint: str = "127.0.0.1:9000"
+    access_key: str = ""
+    secret_key: str = ""
+    bucket: str = "hubbub"
+    region: str = "us-east-1"
+    tls: Literal["off", "on", "verify"] = "off"
+    ca_file: str = ""
+    public_endpoint: str = ""
+    """What presigned addresses name, when browsers reach the store elsewhere than we do."""
+    limit_s: float = 10.0
+
+
+Role = Literal["all", "hub", "api", "worker"]
+
+
+class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    roles: tuple[Role, ...] = ("all",)
+    workers: int = 1
+    """Processes on this machine that share the port."""
+    beat_s: float = 2.0
+    dead_after_s: float = 6.0
+    """A node that was not heard of for this long is dead: its users go offline."""
+
+
+class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    webhook_url: str = ""
+    """Facts go here as JSON by POST, at least once."""
+    webhook_secret: str = ""
+    """Signs them: `X-Hubbub-Signature: sha256=<HMAC of the body, hex>`."""
+    attempts: int = 8
+    """After this many a fact goes to the dead letters."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     limits: Limits = Limits()
@@ -103,6 +194,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence: Presence = Presence()
     accounts: Accounts = Accounts()
     logging: Logging = Logging()
+    store: Store = Store()
+    postgres: Postgres = Postgres()
+    cassandra: Cassandra = Cassandra()
+    redis: Redis = Redis()
+    s3: S3 = S3()
+    cluster: Cluster = Cluster()
+    bus: Bus = Bus()
+
+    @property
+    def clustered(self) -> bool:
+        """Several processes may have the stores: PostgreSQL and Redis are there."""
+        return self.store.log != "sqlite"
+
+    def has_role(self, role: Role) -> bool:
+        return "all" in self.cluster.roles or role in self.cluster.roles
 
     @property
     def on_loopback(self) -> bool:
@@ -115,6 +221,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         alone = self.on_loopback and not self.server.public_url and not self.server.trusted_proxies
         return "open" if alone else "invite"
 
+
+SECRET_KEYS = frozenset({"password", "secret_key", "sentinel_password", "webhook_secret"})
+"""Values that are never shown."""
 
 NO_LIMITS: Mapping[str, Any] = {
     "send_per_s": 0, "event_per_s": 0, "login_fail_per_min": 0, "signup_per_h": 0, "http_per_s": 0,
@@ -146,9 +255,24 @@ def load_config(
     _overlay(tree, dict(overrides or {}))
     _check_names(tree)
     try:
-        return msgspec.convert(tree, Config, strict=False)
+        config = msgspec.convert(tree, Config, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"configuration: {error}") from None
+    _check_shape(config)
+    return config
+
+
+def _check_shape(config: Config) -> None:
+    cluster = config.cluster
+    if not config.clustered and (cluster.workers > 1 or cluster.roles != ("all",)):
+        raise ConfigError(
+            "several workers or roles share their stores: set store.log to postgres or cassandra, "
+            "and [postgres] and [redis]; SQLite is for one process"
+        )
+    if cluster.workers < 1:
+        raise ConfigError("cluster.workers must be at least 1")
+    if cluster.dead_after_s < 2 * cluster.beat_s:
+        raise ConfigError("cluster.dead_after_s must be at least twice cluster.beat_s")
 
 
 def is_loopback(host: str) -> bool:
@@ -169,8 +293,22 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         value: Any = text
         if text.startswith("["):
             value = msgspec.json.decode(text)
+        elif name.endswith("_FILE") and _is_secret(key.removesuffix("_file")):
+            key, value = key.removesuffix("_file"), _secret_from(name, text)
         tree.setdefault(section, {})[key] = value
     return tree
+
+
+def _is_secret(key: str) -> bool:
+    return key in SECRET_KEYS
+
+
+def _secret_from(name: str, path: str) -> str:
+    """`HUBBUB_POSTGRES__PASSWORD_FILE` names a file, as container engines mount secrets."""
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{name}: the file cannot be read") from None
 
 
 def _overlay(tree: dict[str, Any], above: Mapping[str, Any]) -> None:

@@ -23,15 +23,15 @@ class MemoryProjections:
 
     def apply(
         self, room_id: RoomId, *, from_seq: Seq, to_seq: Seq, changes: Sequence[Change]
-    ) -> asyncio.Future[bool]:
+    ) -> asyncio.Future[Seq]:
         self._gate.check()
         state = self._state(room_id)
         if state.applied_seq != from_seq or self._log.head_of(room_id) < to_seq:
-            return done(False)
+            return done(state.applied_seq)
         for change in changes:
             state.apply(change)
         state.applied_seq = to_seq
-        return done(True)
+        return done(to_seq)
 
     async def applied(self, room_ids: Collection[RoomId]) -> dict[RoomId, Seq]:
         self._gate.check()
@@ -69,6 +69,14 @@ class MemoryProjections:
     async def room_ids_of(self, user_id: UserId) -> list[RoomId]:
         self._gate.check()
         return sorted(r for r, state in self._rooms.items() if state.find(user_id) is not None)
+
+    async def rooms_of(
+        self, user_ids: Collection[UserId], *, among: Collection[RoomId] | None = None
+    ) -> dict[UserId, set[RoomId]]:
+        found = {user_id: set(await self.room_ids_of(user_id)) for user_id in user_ids}
+        if among is not None:
+            found = {user_id: rooms & set(among) for user_id, rooms in found.items()}
+        return {user_id: rooms for user_id, rooms in found.items() if rooms}
 
     async def members(
         self, room_id: RoomId, *, after: UserId | None = None, limit: int = 500
@@ -129,11 +137,15 @@ class MemoryProjections:
         self._gate.check()
         return self._state(room_id).readers.pop(user_id, None) is not None
 
-    async def set_receipts(self, room_id: RoomId, receipts: Sequence[PutReceipt]) -> None:
+    async def set_receipts(
+        self, room_id: RoomId, receipts: Sequence[PutReceipt]
+    ) -> list[PutReceipt]:
         self._gate.check()
         state = self._state(room_id)
         for receipt in receipts:
             state.receive(receipt)
+        found = [state.find(receipt.user_id) for receipt in receipts]
+        return [PutReceipt(m.user_id, m.read_seq, m.delivered_seq) for m in found if m is not None]
 
     async def states(
         self, room_id: RoomId, seqs: Collection[Seq], viewer: UserId

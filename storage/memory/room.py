@@ -106,7 +106,9 @@ class RoomState:
             and mention.seq > member.read_seq
         }
         peers = tuple(sorted(self.members)) if self.row.kind == "direct" else ()
-        return Membership(self.row, member, len(mentions), len(self.everybody()), peers)
+        return Membership(
+            self.row, member, len(mentions), len(self.everybody()), peers, self.applied_seq
+        )
 
     def message(self, seq: Seq, viewer: UserId) -> MessageState:
         gone, edit = self.gone.get(seq), self.edits.get(seq)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from storage.api import Check, DirtyRooms
 from storage.memory.accounts import MemoryAccounts
 from storage.memory.gate import Gate
 from storage.memory.log import MemoryLog
@@ -16,6 +19,9 @@ class MemoryStore:
         self.log = MemoryLog(self._gate)
         self.projections = MemoryProjections(self._gate, self.log)
         self.accounts = MemoryAccounts(self._gate)
+        self.joint = True
+        self.dirty: DirtyRooms | None = None
+        self.checks: Mapping[str, Check] = {"store": self.check}
 
     @property
     def outage(self) -> bool:

@@ -27,21 +27,21 @@ from storage.sqlite.transaction import Transaction
 
 def apply_changes(
     tx: Transaction, room_id: RoomId, from_seq: Seq, to_seq: Seq, changes: Sequence[Change]
-) -> bool:
+) -> Seq:
     """`Projections.apply` inside the writer's transaction."""
     head = tx.head(room_id)
     at, end = (0, 0) if head is None else (head.applied, head.head)
     if head is not None and head.log_id is None:
         end = 0
     if at != from_seq or end < to_seq:
-        return False
+        return Seq(at)
     room = tx.key(room_id)
     for change in changes:
         write_change(tx, room, change)
     head = tx.head(room_id)
     assert head is not None
     tx.mark_applied(head, to_seq)
-    return True
+    return to_seq
 
 
 def write_change(tx: Transaction, room: int, change: Change) -> None:

@@ -40,8 +40,12 @@ MEMBERSHIPS = f"""
          AND t.user_id IN (?1, '*') AND t.sender_id <> ?1 AND t.seq > coalesce(c.read_seq, 0)),
         {COUNT},
         CASE w.kind WHEN 'direct' THEN (SELECT json_group_array(user_id) FROM
-            (SELECT user_id FROM members m WHERE m.room = p.room ORDER BY user_id)) END
+            (SELECT user_id FROM members m WHERE m.room = p.room ORDER BY user_id)) END,
+        coalesce((SELECT a.seq FROM applied a WHERE a.room = p.room), 0)
     FROM {MINE} p JOIN room_rows w ON w.room = p.room {RECEIPTS}"""
+
+MARKS = f"""SELECT p.user_id, coalesce(c.read_seq, 0), coalesce(c.delivered_seq, 0)
+    FROM json_each(?2) j CROSS JOIN people p ON p.room = ?1 AND p.user_id = j.value {RECEIPTS}"""
 
 SHARED = """SELECT DISTINCT o.user_id FROM members m CROSS JOIN members o ON o.room = m.room
     WHERE m.user_id = ?1"""
@@ -56,7 +60,7 @@ class SqliteProjections:
 
     def apply(
         self, room_id: RoomId, *, from_seq: Seq, to_seq: Seq, changes: Sequence[Change]
-    ) -> asyncio.Future[bool]:
+    ) -> asyncio.Future[Seq]:
         return self._writer.submit(
             lambda tx: apply_changes(tx, room_id, from_seq, to_seq, changes),
             room_id=room_id,
@@ -100,6 +104,19 @@ class SqliteProjections:
         sql = f"""SELECT r.room_id FROM {MINE} p CROSS JOIN rooms r ON r.key = p.room
             ORDER BY r.room_id"""
         return [room_id for (room_id,) in await self._ask(sql, (user_id,))]
+
+    async def rooms_of(
+        self, user_ids: Collection[UserId], *, among: Collection[RoomId] | None = None
+    ) -> dict[UserId, set[RoomId]]:
+        sql = """SELECT p.user_id, r.room_id FROM json_each(?1) j CROSS JOIN people p
+            ON p.user_id = j.value CROSS JOIN rooms r ON r.key = p.room"""
+        if among is not None:
+            sql += " WHERE r.room_id IN (SELECT value FROM json_each(?2))"
+        params = (listed(user_ids),) if among is None else (listed(user_ids), listed(among))
+        found: dict[UserId, set[RoomId]] = {}
+        for user_id, room_id in await self._ask(sql, params):
+            found.setdefault(user_id, set()).add(room_id)
+        return found
 
     async def members(
         self, room_id: RoomId, *, after: UserId | None = None, limit: int = 500
@@ -151,13 +168,18 @@ class SqliteProjections:
             AND room = (SELECT key FROM rooms WHERE room_id = ?)"""
         return await self._writer.submit(lambda tx: tx.execute(sql, (user_id, room_id)) == 1)
 
-    async def set_receipts(self, room_id: RoomId, receipts: Sequence[PutReceipt]) -> None:
-        def receive(tx: Transaction) -> None:
+    async def set_receipts(
+        self, room_id: RoomId, receipts: Sequence[PutReceipt]
+    ) -> list[PutReceipt]:
+        def receive(tx: Transaction) -> list[PutReceipt]:
             room = tx.key(room_id)
             for receipt in receipts:
                 tx.receive(room, receipt)
+            ids = [receipt.user_id for receipt in receipts]
+            found = {row[0]: PutReceipt(*row) for row in tx.ask(MARKS, (room, listed(ids)))}
+            return [found[user_id] for user_id in ids if user_id in found]
 
-        await self._writer.submit(receive, room_id=room_id, alone=False)
+        return await self._writer.submit(receive, room_id=room_id, alone=False)
 
     async def states(
         self, room_id: RoomId, seqs: Collection[Seq], viewer: UserId
@@ -201,4 +223,5 @@ def _membership(row: Sequence[Any]) -> Membership:
         mentions=row[14],
         member_count=row[15],
         peers=() if peers is None else tuple(msgspec.json.decode(peers)),
+        applied=Seq(row[17]),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import apsw
 
 from server.kernel.clock import Clock
+from storage.api import Check, DirtyRooms
 from storage.sqlite.accounts import SqliteAccounts
 from storage.sqlite.connection import open_writer
 from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_private
@@ -34,6 +36,9 @@ class SqliteStore:
         self.log = SqliteLog(writer, readers)
         self.projections = SqliteProjections(writer, readers)
         self.accounts = SqliteAccounts(writer, readers)
+        self.joint = True
+        self.dirty: DirtyRooms | None = None
+        self.checks: Mapping[str, Check] = {"store": self.check}
 
     async def check(self) -> None:
         """Writes a row and waits for the disk. Raises Unavailable."""

@@ -59,9 +59,10 @@ async def applied(store: Store, *changes: Change, room_id: RoomId = GARDEN) -> N
 async def apply(
     store: Store, *changes: Change, room_id: RoomId = GARDEN, from_seq: int = 3, to_seq: int = 3
 ) -> None:
-    assert await store.projections.apply(
+    done = await store.projections.apply(
         room_id, from_seq=Seq(from_seq), to_seq=Seq(to_seq), changes=changes
     )
+    assert done == to_seq
 
 
 async def test_applying_moves_applied_seq(store: Store) -> None:
@@ -78,7 +79,7 @@ async def test_a_fold_that_does_not_start_at_applied_seq_changes_nothing(store: 
         GARDEN, from_seq=Seq(2), to_seq=Seq(3), changes=[PutRoom(room(name="Other"))]
     )
 
-    assert done is False
+    assert done == 3
     assert await store.projections.room(GARDEN) == room()
 
 
@@ -89,31 +90,31 @@ async def test_a_fold_past_the_head_changes_nothing(store: Store) -> None:
         GARDEN, from_seq=Seq(3), to_seq=Seq(4), changes=[PutRoom(room())]
     )
 
-    assert done is False
+    assert done == 3
     assert await store.projections.room(GARDEN) is None
 
 
-async def test_an_append_and_its_fold_go_together_in_one_turn(store: Store) -> None:
-    await fill(store)
+async def test_an_append_and_its_fold_go_together_in_one_turn(joint_store: Store) -> None:
+    await fill(joint_store)
 
-    appended = store.log.append(batch(event(1)))
-    folded = store.projections.apply(
+    appended = joint_store.log.append(batch(event(1)))
+    folded = joint_store.projections.apply(
         GARDEN, from_seq=Seq(0), to_seq=Seq(1), changes=[PutRoom(room())]
     )
 
-    assert (await appended, await folded) == (None, True)
+    assert (await appended, await folded) == (None, 1)
 
 
-async def test_the_fold_of_a_refused_append_changes_nothing(store: Store) -> None:
-    await applied(store)
+async def test_the_fold_of_a_refused_append_changes_nothing(joint_store: Store) -> None:
+    await applied(joint_store)
 
-    appended = store.log.append(batch(event(3)))
-    folded = store.projections.apply(
+    appended = joint_store.log.append(batch(event(3)))
+    folded = joint_store.projections.apply(
         GARDEN, from_seq=Seq(3), to_seq=Seq(4), changes=[PutRoom(room())]
     )
 
     assert await appended is not None
-    assert await folded is False
+    assert await folded == 3
 
 
 async def test_an_append_whose_fold_was_lost_shows_in_applied(store: Store) -> None:
@@ -418,3 +419,36 @@ async def test_what_is_gone_takes_everything_with_it(store: Store, gone: Any) ->
     found = await store.projections.membership(GARDEN, BOB)
     assert found is not None
     assert found.mentions == 0
+
+
+async def test_setting_receipts_tells_the_marks_as_they_are_then(store: Store) -> None:
+    await applied(store, PutRoom(room()), PutMember(member(ALICE)))
+    await store.projections.set_receipts(GARDEN, [PutReceipt(ALICE, Seq(3), Seq(3))])
+
+    told = await store.projections.set_receipts(
+        GARDEN, [PutReceipt(ALICE, Seq(1), Seq(9)), PutReceipt(BOB, Seq(1), Seq(1))]
+    )
+
+    assert told == [PutReceipt(ALICE, Seq(3), Seq(9))]
+
+
+async def test_the_rooms_of_many_users_are_told_at_once(store: Store) -> None:
+    await applied(store, PutRoom(room()), PutMember(member(ALICE)), PutMember(member(BOB)))
+    kitchen = room(id=KITCHEN, kind="broadcast")
+    await applied(store, PutRoom(kitchen), PutMember(member(BOB)), room_id=KITCHEN)
+    await store.projections.subscribe(member(CAROL, room_id=KITCHEN))
+
+    found = await store.projections.rooms_of([ALICE, BOB, CAROL, UserId("nobody")])
+    some = await store.projections.rooms_of([ALICE, BOB], among=[KITCHEN])
+
+    assert found == {ALICE: {GARDEN}, BOB: {GARDEN, KITCHEN}, CAROL: {KITCHEN}}
+    assert some == {BOB: {KITCHEN}}
+
+
+async def test_a_membership_tells_how_far_the_log_is_in_it(store: Store) -> None:
+    await applied(store, PutRoom(room()), PutMember(member(ALICE)))
+
+    found = await store.projections.membership(GARDEN, ALICE)
+
+    assert found is not None
+    assert found.applied == 3

@@ -18,6 +18,7 @@ from storage.sqlite import open_sqlite
 GARDEN = RoomId("garden")
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 STORES = ("memory", "sqlite")
+JOINT_STORES = ("memory", "sqlite")
 
 
 @asynccontextmanager

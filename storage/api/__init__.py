@@ -1,0 +1,133 @@
+"""The seams of storage, one contract suite for each.
+
+The log is the truth; projections are what is fast to read and can be rebuilt from it
+(server.chat.fold). All methods may raise `Unavailable`: the store cannot serve and nothing of the
+call was stored, or, for a call that was under way, its outcome must be read. Lists are ordered as
+stated, times are ms since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from storage.api.accounts import (
+    Accounts,
+    DeviceRow,
+    InviteRow,
+    PresenceRow,
+    SessionRow,
+    UserRow,
+)
+from storage.api.bus import (
+    Bus,
+    DeadLetter,
+    Delivery,
+    Fact,
+)
+from storage.api.log import (
+    NO_SEQ,
+    Batch,
+    Claim,
+    Event,
+    EventType,
+    Gone,
+    LogHead,
+    Mentions,
+    Refused,
+    RoomLog,
+)
+from storage.api.nodes import (
+    Fanout,
+    Heard,
+    Node,
+    NodePresence,
+    Nodes,
+    Shared,
+    SharedLimits,
+    SharedPresence,
+    Spend,
+)
+from storage.api.projections import (
+    Change,
+    DropMember,
+    DropReaction,
+    History,
+    MemberRow,
+    Membership,
+    MessageState,
+    Projections,
+    PutEdit,
+    PutGone,
+    PutMember,
+    PutMention,
+    PutReaction,
+    PutReceipt,
+    PutReply,
+    PutRoom,
+    Reaction,
+    Role,
+    RoomKind,
+    RoomRow,
+    ThreadSummary,
+    Visibility,
+)
+from storage.api.store import (
+    Check,
+    DirtyRooms,
+    Store,
+)
+
+__all__ = [
+    "NO_SEQ",
+    "Accounts",
+    "Batch",
+    "Bus",
+    "Change",
+    "Check",
+    "Claim",
+    "DeadLetter",
+    "Delivery",
+    "DeviceRow",
+    "DirtyRooms",
+    "DropMember",
+    "DropReaction",
+    "Event",
+    "EventType",
+    "Fact",
+    "Fanout",
+    "Gone",
+    "Heard",
+    "History",
+    "InviteRow",
+    "LogHead",
+    "MemberRow",
+    "Membership",
+    "Mentions",
+    "MessageState",
+    "Node",
+    "NodePresence",
+    "Nodes",
+    "PresenceRow",
+    "Projections",
+    "PutEdit",
+    "PutGone",
+    "PutMember",
+    "PutMention",
+    "PutReaction",
+    "PutReceipt",
+    "PutReply",
+    "PutRoom",
+    "Reaction",
+    "Refused",
+    "Role",
+    "RoomKind",
+    "RoomLog",
+    "RoomRow",
+    "SessionRow",
+    "Shared",
+    "SharedLimits",
+    "SharedPresence",
+    "Spend",
+    "Store",
+    "ThreadSummary",
+    "UserRow",
+    "Visibility",
+]
