@@ -32,12 +32,12 @@ class Guard:
     """
 
     def __init__(
-        self, name: str, clock: Clock, *, faults: tuple[type[BaseException], ...], limit_s: float
+        self, name: str, clock: Clock, *, faults: tuple[type[Exception], ...], limit_s: float
     ) -> None:
         self.name = name
         self.failures = 0
         self._clock = clock
-        self._faults = (TimeoutError, *faults)
+        self._faults: tuple[type[Exception], ...] = (TimeoutError, *faults)
         self._limit_s = limit_s
         self._open_until = 0.0
 
@@ -81,7 +81,7 @@ class Guard:
             log.info("server.back", server=self.name)
         self.failures = 0
 
-    def failed(self, fault: BaseException) -> None:
+    def failed(self, fault: Exception) -> None:
         self.failures += 1
         if self.failures == FAILURES:
             self._open_until = self._clock.monotonic() + OPEN_S
