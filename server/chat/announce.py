@@ -11,7 +11,8 @@ from server.chat.state import RoomState
 from server.chat.typing import Typing
 from server.chat.views import view_fresh
 from server.kernel.ids import RoomId, UserId
-from server.kernel.outlet import Outlet
+from server.kernel.json import encode
+from server.kernel.outlet import Outlet, RoomEvent
 from storage.api import Event, Role
 
 OnUpdated = Callable[[RoomId, UserId | None], None]
@@ -47,21 +48,7 @@ class Announcer:
             self.event(event)
 
     def event(self, event: Event) -> None:
-        own = Event(
-            event.room_id, event.log_id, event.seq, event.id, event.at, event.type,
-            event.sender_id, event.device_id, event.content, event.client_id,
-            event.target_seq, event.reply_to, event.thread_seq, event.mentions, event.file_ids,
-            event.expires_at, event.gone,
-        )  # fmt: skip
-        public = own
-        if event.client_id is not None:
-            public = Event(
-                event.room_id, event.log_id, event.seq, event.id, event.at, event.type,
-                event.sender_id, event.device_id, event.content, None,
-                event.target_seq, event.reply_to, event.thread_seq, event.mentions, event.file_ids,
-                event.expires_at, event.gone,
-            )  # fmt: skip
-        self._outlet.room_event(event.room_id, public, sender=event.sender_id, own=own)
+        self._outlet.room_event(event.room_id, encode_event(event))
 
     def came(self, user_id: UserId, room: RoomView) -> None:
         """`room:added` goes before the first event of the room."""
@@ -88,6 +75,24 @@ class Announcer:
         user_id, _, role = _read(event)
         self.came(user_id, view_fresh(state, event, user_id, role))
         self._outlet.join(user_id, state.room_id)
+
+
+def encode_event(event: Event) -> RoomEvent:
+    """The two forms on the wire from one encoding: without `n`, the last member, and to others
+    without `client_id`, which stands before everything that a client wrote.
+    """
+    own = encode(event)
+    if event.n:
+        own = own[: own.rindex(b',"n":')] + b"}"
+    return encoded_event(event.sender_id, event.client_id, own)
+
+
+def encoded_event(sender_id: UserId, client_id: str | None, own: bytes) -> RoomEvent:
+    """`own` as it was encoded, perhaps by another node."""
+    if client_id is None:
+        return RoomEvent(sender_id, own, own)
+    public = own.replace(b',"client_id":"%b"' % client_id.encode(), b"", 1)
+    return RoomEvent(sender_id, own, public)
 
 
 def _read(event: Event) -> tuple[UserId, str, Role]:

@@ -13,14 +13,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from server.hub.audience import Audience
 from server.hub.metrics import HubMetrics
 from server.hub.outbox import Outbox, Packet
 from server.hub.session import Session
 from server.kernel.ids import RoomId, SocketId, UserId
 from server.kernel.json import encode
+from server.kernel.outlet import RoomEvent
 
 MERGE_FROM = 16
 """Sockets in a room from which waiting for companions can save more than it delays."""
@@ -30,6 +29,9 @@ MERGE_MAX = 64
 
 MAX_BUSY = 10_000
 """Rooms whose last merge is remembered."""
+
+ROOM_EVENT = b'2["room:event",%b]'
+"""An EVENT packet of `/`."""
 
 Parcel = tuple[Packet, UserId | None, Packet | None]
 """What all get; the user who gets the third instead (None: nothing)."""
@@ -67,15 +69,14 @@ class Fanout:
 
     # ---- to rooms --------------------------------------------------------------------------------
 
-    def room_event(
-        self, room_id: RoomId, event: msgspec.Struct, *, sender: UserId, own: msgspec.Struct
-    ) -> None:
+    def room_event(self, room_id: RoomId, event: RoomEvent) -> None:
         if room_id not in self._audience.rooms:
             return
         mine = None
-        if self._audience.sessions_of(sender):
-            mine = packet_of("room:event", own)
-        self._add(room_id, (packet_of("room:event", event), sender if mine else None, mine))
+        if event.own is not event.public and self._audience.sessions_of(event.sender):
+            mine = Packet(ROOM_EVENT % event.own)
+        every = Packet(ROOM_EVENT % event.public)
+        self._add(room_id, (every, event.sender if mine else None, mine))
 
     def to_room(
         self,

@@ -8,12 +8,22 @@ plain calls: they queue bytes on bounded outboxes and never wait.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 from server.kernel.events import Context
 from server.kernel.ids import RoomId, SessionId, SocketId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEvent:
+    """An event's payload in JSON, encoded once for the whole cluster: `own` (with `client_id`) for
+    the sender's sockets, `public` for all others. The same object where both are equal.
+    """
+
+    sender: UserId
+    own: bytes
+    public: bytes
 
 
 class Outlet(Protocol):
@@ -23,14 +33,8 @@ class Outlet(Protocol):
     `ephemeral` packets (typing, presence, receipts) are the first to be dropped for a slow socket.
     """
 
-    def room_event(
-        self, room_id: RoomId, event: msgspec.Struct, *, sender: UserId, own: msgspec.Struct
-    ) -> None:
-        """`room:event` to every socket of the room: `own` (with `client_id`) to the sender's, else
-        `event`.
-
-        Calls of one room must come in the order of `seq`.
-        """
+    def room_event(self, room_id: RoomId, event: RoomEvent) -> None:
+        """`room:event` to every socket of the room, called in the order of `seq`."""
         ...
 
     def to_room(

@@ -7,6 +7,8 @@ import logging
 import pytest
 
 from server.kernel.config import Hub as HubRules
+from server.kernel.json import encode
+from server.kernel.outlet import RoomEvent
 from tests.support.hub_house import GARDEN, Told, hub_house, small_config
 from tests.support.waiting import until
 
@@ -26,9 +28,8 @@ async def test_a_client_that_never_reads_is_cut_at_1_mib_within_5_s():
         most = 0
         async with asyncio.timeout(5):
             while len(house.hub.audience) == 2:
-                house.hub.outlet.room_event(
-                    GARDEN, Told("x" * 10_000), sender="carol", own=Told("")
-                )
+                payload = encode(Told("x" * 10_000))
+                house.hub.outlet.room_event(GARDEN, RoomEvent("carol", payload, payload))
                 await bob.hear()
                 most = max(most, house.hub.metrics.outbox_bytes)
 

@@ -9,6 +9,8 @@ from server.hub.outbox import Outbox
 from server.hub.session import Session, State
 from server.kernel.events import Context
 from server.kernel.ids import DeviceId, RoomId, SessionId, SocketId, UserId
+from server.kernel.json import encode
+from server.kernel.outlet import RoomEvent
 from tests.support.hub_house import GARDEN, Told
 
 LIMIT = 1000
@@ -80,7 +82,8 @@ class Fixture:
         return session
 
     def tells(self, body, sender="alice", room=GARDEN):
-        self.fanout.room_event(room, Told(body), sender=UserId(sender), own=Told(body, "mine"))
+        event = RoomEvent(UserId(sender), encode(Told(body, "mine")), encode(Told(body)))
+        self.fanout.room_event(room, event)
 
 
 def plain(body):

@@ -18,6 +18,8 @@ from server.kernel.config import Hub as HubRules
 from server.kernel.errors import Conflict, Unauthorized
 from server.kernel.events import Context, EventTable
 from server.kernel.ids import DeviceId, RoomId, SessionId, UserId
+from server.kernel.json import encode
+from server.kernel.outlet import RoomEvent
 from tests.support.protocol_modes import serve_engine
 
 WAIT_S = 5.0
@@ -118,9 +120,8 @@ class House:
 
         def announce() -> None:
             body = cmd.content.body
-            self.hub.outlet.room_event(
-                RoomId(cmd.room_id), Told(body), sender=ctx.user_id, own=Told(body, "mine")
-            )
+            event = RoomEvent(ctx.user_id, encode(Told(body, "mine")), encode(Told(body)))
+            self.hub.outlet.room_event(RoomId(cmd.room_id), event)
 
         loop.call_soon(store)
         return {"seq": await stored}

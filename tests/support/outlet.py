@@ -10,6 +10,7 @@ import msgspec
 
 from server.kernel.events import Context
 from server.kernel.ids import RoomId, SessionId, SocketId, UserId
+from server.kernel.outlet import RoomEvent
 
 
 @dataclass
@@ -43,12 +44,10 @@ class FakeOutlet:
     def close(self, socket_id: SocketId) -> None:
         self.sockets.pop(socket_id, None)
 
-    def room_event(
-        self, room_id: RoomId, event: msgspec.Struct, *, sender: UserId, own: msgspec.Struct
-    ) -> None:
-        public, private = _wire(event), _wire(own)
+    def room_event(self, room_id: RoomId, event: RoomEvent) -> None:
+        public, private = msgspec.json.decode(event.public), msgspec.json.decode(event.own)
         for socket in self._of(self.rooms.get(room_id, ())):
-            mine = socket.ctx.user_id == sender
+            mine = socket.ctx.user_id == event.sender
             socket.heard.append(("room:event", private if mine else public))
 
     def to_room(
