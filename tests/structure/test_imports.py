@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "push": {"server.kernel", "storage.api", "crypto"},
     **{part: {"server.kernel", "storage.api", "crypto"} for part in PARTS},
     "server.hub": {"server.kernel", "storage.api"},
+    "server.nodes": {"server.kernel", "storage.api"},
     "server.http": {"server.kernel", "storage.api"},
 }
 EVERYTHING = ("server.compose", "server.main", "server.cli")
