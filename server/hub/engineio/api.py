@@ -15,7 +15,7 @@ message without the Engine.IO type digit: str for text (a whole Socket.IO packet
 
 A `Socket` (server.hub.engineio.socket) has:
 
-    sid: str                 20 characters, unguessable (120 random bits)
+    sid: str                 20 characters, unguessable (120 random bits), and the engine's tag
     peer: str                the client's address, proxies resolved
     user: Any                belongs to the layer above; None at first
     closed: bool             True from the first moment of closing; sending is then a silent no-op

@@ -11,7 +11,13 @@ from server.hub.engineio.session import Session
 from server.hub.engineio.socket import Carrier, Socket
 
 _SID_BYTES = 15
-"""120 random bits: 20 characters of base64url without padding."""
+_SID_CHARS = 20
+"""120 random bits: 20 characters of base64url without padding; the engine's tag follows them."""
+
+
+def owner_of(sid: str) -> str:
+    """The tag of the engine that made it."""
+    return sid[_SID_CHARS:]
 
 
 class Engine:
@@ -23,10 +29,12 @@ class Engine:
         self.timer = SharedTimer()
         self.sockets: dict[str, Socket] = {}
         self.draining = False
+        self.tag = ""
+        """Tells this engine from others on the same port; set before the first session."""
 
     def open(self, carrier: Carrier, request: Handshake) -> Socket:
         """A new session; its first packet is sent, then the layer above hears of it."""
-        sid = secrets.token_urlsafe(_SID_BYTES)
+        sid = secrets.token_urlsafe(_SID_BYTES) + self.tag
         session = Session(self.options, self.timer.time())
         socket = Socket(self, carrier, session, sid=sid, peer=request.peer)
         self.sockets[sid] = socket

@@ -7,30 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from server.hub.engineio.admission import (
-    UNKNOWN_SID,
-    Refusal,
-    check_origin,
-    check_query,
-    parse_query,
-)
-from server.hub.engineio.api import Handshake
+from server.hub.engineio.admission import Refusal
 from server.hub.engineio.deadlines import SharedTimer
-from server.hub.engineio.engine import Engine
-from server.hub.transport.upgrade import (
-    Head,
-    accept_response,
-    asks_for_websocket,
-    check_upgrade,
-    read_head,
-    refusal_response,
-)
-from server.hub.transport.websocket import Probe, Sink, WebSocket
-from server.kernel.peer import TrustedProxies, peer_address
+from server.hub.engineio.engine import Engine, owner_of
+from server.hub.transport.doorway import Doorway
+from server.hub.transport.handover import Handover
+from server.hub.transport.websocket import Sink, WebSocket
+from server.kernel.peer import TrustedProxies
+from server.kernel.tasks import TaskOwner
 
 BACKLOG = 4096
 """Thousands may reconnect in the same second."""
@@ -53,6 +42,8 @@ class Acceptor:
         echo: in place of an engine: makes the sink of every WebSocket on any path.
         trusted: whose X-Forwarded-For counts.
         admit: asked with the peer's address before a new WebSocket session; a Refusal stops it.
+        handover: the port is shared with other workers, and their sessions are theirs to serve.
+        serves_sockets: False: upgrades are aiohttp's too, to refuse.
     """
 
     def __init__(
@@ -64,8 +55,14 @@ class Acceptor:
         trusted: TrustedProxies | None = None,
         admit: Callable[[str], Refusal | None] | None = None,
         echo: Callable[[WebSocket], Sink] | None = None,
+        handover: Handover | None = None,
+        serves_sockets: bool = True,
     ) -> None:
         self.engine = engine
+        self.handover = handover
+        self.serves_sockets = serves_sockets
+        if handover is not None:
+            engine.tag = handover.tag
         self.http = http
         self.limits = limits or HeadLimits()
         self.trusted = trusted or TrustedProxies(())
@@ -74,28 +71,71 @@ class Acceptor:
         self.connections: dict[asyncio.BaseProtocol, None] = {}
         self._server: asyncio.Server | None = None
         self._emptied: asyncio.Event | None = None
+        self._tasks = TaskOwner("acceptor")
 
     @property
     def timer(self) -> SharedTimer:
         return self.engine.timer
 
     async def listen(self, host: str, port: int) -> int:
-        """Bind and serve; port 0 takes a free one. Returns the port."""
+        """Bind and serve; port 0 takes a free one. With a handover the port is shared with what
+        listens there in the same way. Returns the port.
+        """
         loop = asyncio.get_running_loop()
+        shared = self.handover is not None
         self._server = await loop.create_server(
-            lambda: Doorway(self), host, port, backlog=BACKLOG, reuse_address=True
-        )
+            lambda: Doorway(self),
+            host, port, backlog=BACKLOG, reuse_address=True, reuse_port=shared or None,
+        )  # fmt: skip
+        if self.handover is not None:
+            self.handover.open(self.adopt)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
+    async def adopt(self, connection: socket.socket, seen: bytes = b"") -> None:
+        """Serve a connection that was accepted elsewhere; `seen` was read from it already."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: Doorway(self, first=seen), connection)
+
+    def owner_elsewhere(self, query: Mapping[str, str]) -> str | None:
+        """The tag of the other worker that has the session which the query names."""
+        sid = query.get("sid")
+        if self.handover is None or sid is None:
+            return None
+        owner = owner_of(sid)
+        return owner if owner and owner != self.handover.tag else None
+
+    def is_engine_path(self, path: str) -> bool:
+        return path.rstrip("/") == self.engine.options.path.rstrip("/")
+
     def stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        """New connections go to whoever shares the port. Those that wait to be accepted are served:
+        the kernel resets what waits at a socket that closes.
+        """
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for listening in server.sockets:
+            self._accept_waiting(listening.fileno())
+        server.close()
+
+    def _accept_waiting(self, descriptor: int) -> None:
+        with socket.socket(fileno=os.dup(descriptor)) as listening:
+            for _ in range(BACKLOG):
+                try:
+                    connection, _ = listening.accept()
+                except OSError:  # none is left, or no descriptor
+                    return
+                connection.setblocking(False)
+                self._tasks.start(self.adopt(connection), "adopt")
 
     async def close(self, reason: str = "shutdown") -> None:
         """Stop listening, say goodbye to all sockets, wait at most `close_timeout_s`, then drop."""
         self.stop_listening()
         self.engine.close_all(reason)
+        if self.handover is not None:
+            await self.handover.close()
+        await self._tasks.close()
         for protocol in tuple(self.connections):
             if isinstance(protocol, Doorway):
                 protocol.drop()
@@ -116,172 +156,3 @@ class Acceptor:
         self.connections.pop(protocol, None)
         if self._emptied is not None and not self.connections:
             self._emptied.set()
-
-
-class Doorway(asyncio.Protocol):
-    """A connection until its first request head is complete."""
-
-    __slots__ = ("_acceptor", "_die_at", "_refused", "_seen", "_transport", "scheduled")
-
-    def __init__(self, acceptor: Acceptor) -> None:
-        self._acceptor = acceptor
-        self._transport: asyncio.Transport | None = None
-        self._seen = b""
-        self._refused = False
-        self._die_at: float | None = None
-        self.scheduled = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-        acceptor = self._acceptor
-        acceptor.connections[self] = None
-        self._die_at = acceptor.timer.time() + acceptor.limits.request_head_s
-        acceptor.timer.watch(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._leave()
-
-    def next_deadline(self) -> float | None:
-        return self._die_at
-
-    def tick(self, now: float) -> None:
-        self.drop()
-
-    def drop(self) -> None:
-        transport = self._transport
-        self._leave()
-        if transport is not None:
-            transport.abort()
-
-    def _leave(self) -> None:
-        self._acceptor.forget(self)
-        self._transport = None
-        self._die_at = None
-        self._seen = b""
-
-    def data_received(self, data: bytes) -> None:
-        if self._transport is None or self._refused:
-            return
-        seen = self._seen = self._seen + data if self._seen else data
-        end = seen.find(b"\r\n\r\n", max(0, len(seen) - len(data) - 3))
-        if end > self._acceptor.limits.head_bytes or (
-            end < 0 and len(seen) > self._acceptor.limits.head_bytes
-        ):
-            self._refuse(431, b"")
-        elif end >= 0:
-            self._route(seen, end)
-
-    def _route(self, seen: bytes, end: int) -> None:
-        """To a WebSocket, or to aiohttp with all bytes so far (which judges malformed heads)."""
-        acceptor = self._acceptor
-        head = read_head(seen[:end]) if b"pgrade" in seen or b"PGRADE" in seen else None
-        if head is not None and asks_for_websocket(head) and self._is_ours(head):
-            self._upgrade(head, seen[end + 4 :])
-        elif acceptor.http is None:
-            self._refuse(404, b"")
-        else:
-            transport, protocol = self._transport, acceptor.http()
-            assert transport is not None
-            self._leave()
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
-            protocol.data_received(seen)
-
-    def _is_ours(self, head: Head) -> bool:
-        acceptor = self._acceptor
-        if acceptor.echo is not None:
-            return True
-        return head.path.rstrip("/") == acceptor.engine.options.path.rstrip("/")
-
-    def _upgrade(self, head: Head, rest: bytes) -> None:
-        fault = check_upgrade(head)
-        if fault is not None:
-            self._refuse(fault[0], fault[1].encode(), "text/plain")
-            return
-        if self._acceptor.echo is not None:
-            websocket = self._accept(head)
-            websocket.attach(self._acceptor.echo(websocket))
-        else:
-            opened = self._join(head)
-            if isinstance(opened, Refusal):
-                self._refuse(opened.status, opened.body())
-                return
-            websocket = opened
-        if rest:
-            websocket.data_received(rest)
-
-    def _join(self, head: Head) -> WebSocket | Refusal:
-        """Open a session, or probe an existing one."""
-        engine = self._acceptor.engine
-        query = parse_query(head.query)
-        refused = check_query(query, "websocket") or check_origin(
-            head.headers, engine.options.allowed_origins
-        )
-        if refused is not None:
-            return refused
-        if "sid" in query:
-            return self._probe(head, query["sid"])
-        peer = self._peer(head)
-        if self._acceptor.admit is not None:
-            refused = self._acceptor.admit(peer)
-            if refused is not None:
-                return refused
-        if engine.draining:
-            return Refusal(3, "Shutting down", 503)
-        websocket = self._accept(head)
-        websocket.attach(engine.open(websocket, Handshake(query, head.headers, peer, "websocket")))
-        return websocket
-
-    def _probe(self, head: Head, sid: str) -> WebSocket | Refusal:
-        """A duplicate WebSocket is accepted and closed at once; its session goes on."""
-        engine = self._acceptor.engine
-        socket = engine.find(sid)
-        if socket is None:
-            return UNKNOWN_SID
-        websocket = self._accept(head)
-        if socket.offer_probe(websocket):
-            websocket.attach(Probe(socket, websocket))
-            websocket.limit(engine.options.upgrade_timeout_s)
-        else:
-            websocket.close(1000, "session has a WebSocket")
-        return websocket
-
-    def _accept(self, head: Head) -> WebSocket:
-        acceptor, transport = self._acceptor, self._transport
-        assert transport is not None
-        self._leave()
-        options = acceptor.engine.options
-        websocket = WebSocket(
-            transport,
-            acceptor.timer,
-            max_size=options.max_payload,
-            close_timeout_s=options.close_timeout_s,
-            forget=acceptor.forget,
-        )
-        acceptor.connections[websocket] = None
-        transport.set_protocol(websocket)
-        transport.write(accept_response(head))
-        return websocket
-
-    def _peer(self, head: Head) -> str:
-        assert self._transport is not None
-        address = socket_peer(self._transport)
-        forwarded = head.headers.get("x-forwarded-for")
-        return peer_address(address, (forwarded,) if forwarded else (), self._acceptor.trusted)
-
-    def _refuse(self, status: int, body: bytes, content_type: str = "application/json") -> None:
-        transport = self._transport
-        assert transport is not None
-        self._seen = b""
-        self._refused = True
-        self._die_at = self._acceptor.timer.time() + self._acceptor.engine.options.close_timeout_s
-        self._acceptor.timer.watch(self)
-        transport.write(refusal_response(status, body, content_type))
-        if transport.can_write_eof():
-            transport.write_eof()
-
-
-def socket_peer(transport: asyncio.BaseTransport) -> str:
-    """The real other end: an IP address, or "" for a Unix socket."""
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if isinstance(name, tuple) else ""

@@ -20,13 +20,15 @@ from server.hub.engineio.admission import (
     Refusal,
     check_origin,
     check_query,
+    parse_query,
 )
 from server.hub.engineio.api import Handshake
 from server.hub.engineio.engine import Engine
 from server.hub.engineio.packets import SEPARATOR, Packet, polling_text, split_payload
 from server.hub.engineio.socket import Socket
-from server.hub.transport.acceptor import Acceptor, socket_peer
-from server.hub.transport.takeover import asks_for_websocket, take_over
+from server.hub.transport.acceptor import Acceptor
+from server.hub.transport.doorway import socket_peer
+from server.hub.transport.takeover import asks_for_websocket, pass_on, take_over
 from server.kernel.peer import TrustedProxies, peer_address
 
 PACKETS_PER_TURN = 100
@@ -148,12 +150,15 @@ class Polling:
             return _refuse(request, refused)
         if request.method == "OPTIONS":
             return web.Response(status=204, headers=_cors(request))
-        query = dict(request.query)
+        query = parse_query(request.raw_path.partition("?")[2])
         refused = check_query(query, "polling")
         if refused is not None:
             return _refuse(request, refused)
         if "sid" not in query:
             return await self._open(request, query, headers)
+        owner = self._acceptor.owner_elsewhere(query) if self._acceptor is not None else None
+        if owner is not None:
+            return await self._pass_on(request, owner)
         socket = self._engine.find(query["sid"])
         if socket is None:
             return _refuse(request, UNKNOWN_SID)
@@ -227,6 +232,14 @@ class Polling:
         finally:
             carrier.posting = False
         return web.Response(text="ok", headers=_cors(request))
+
+    async def _pass_on(self, request: web.Request, owner: str) -> web.StreamResponse:
+        """The session is another worker's: the request goes there as a whole."""
+        assert self._acceptor is not None
+        body = await self._body(request)
+        if isinstance(body, Refusal):
+            return _refuse(request, body)
+        return pass_on(request, self._acceptor, body=body, owner=owner)
 
     async def _body(self, request: web.Request) -> bytes | Refusal:
         """Exactly what was sent: all segments, or nothing."""
