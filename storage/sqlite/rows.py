@@ -114,6 +114,7 @@ INSERT_EVENTS = Insert(f"INSERT INTO events ({EVENT_COLUMNS}, turns)", 17)
 INSERT_CLAIMS = Insert("INSERT INTO claims (client_id, room, sender_id, seq, digest, at)", 6)
 INSERT_APPLIED = Insert("INSERT OR REPLACE INTO applied (room, seq)", 2)
 INSERT_MENTIONS = Insert("INSERT OR IGNORE INTO mentions (room, user_id, seq, sender_id)", 4)
+INSERT_FACTS = Insert("INSERT INTO outbox (grp, fact)", 2)
 INSERT_RECEIPTS = Insert(
     "INSERT INTO receipts (room, user_id, read_seq, delivered_seq)",
     4,

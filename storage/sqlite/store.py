@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import apsw
 
 from server.kernel.clock import Clock
 from storage.api import Check, DirtyRooms
+from storage.api.bus import BusLimits
 from storage.sqlite.accounts import SqliteAccounts
+from storage.sqlite.bus import Group, SqliteBus, load_groups
 from storage.sqlite.connection import open_writer
 from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_private
 from storage.sqlite.log import SqliteLog
@@ -25,7 +27,14 @@ class SqliteStore:
     """Implements `storage.api.Store`. Made by `open_sqlite`."""
 
     def __init__(
-        self, lock: FolderLock | Beside, writer: Writer, readers: Readers, clock: Clock
+        self,
+        lock: FolderLock | Beside,
+        writer: Writer,
+        readers: Readers,
+        *,
+        clock: Clock,
+        groups: Iterable[Group],
+        bus_limits: BusLimits,
     ) -> None:
         self._lock = lock
         self._writer = writer
@@ -36,6 +45,7 @@ class SqliteStore:
         self.log = SqliteLog(writer, readers)
         self.projections = SqliteProjections(writer, readers)
         self.accounts = SqliteAccounts(writer, readers)
+        self.bus = SqliteBus(writer, readers, clock=clock, groups=groups, limits=bus_limits)
         self.joint = True
         self.dirty: DirtyRooms | None = None
         self.checks: Mapping[str, Check] = {"store": self.check}
@@ -66,11 +76,13 @@ async def open_sqlite(
     readers: int = 2,
     vfs: str | None = None,
     beside: bool = False,
+    bus_limits: BusLimits | None = None,
 ) -> SqliteStore:
     """Open the folder's database, making or migrating it as needed.
 
     `vfs`: an apsw VFS by name, without shared memory, for fault tests; the writer then also reads.
-    `beside`: for accounts only, while a server has the folder: SQLite's own locks keep order.
+    `beside`: for accounts and dead letters only, while a server has the folder: SQLite's own locks
+    keep order.
 
     Raises:
         DataInUse: another process has it. NewerData: written by a newer program.
@@ -83,6 +95,7 @@ async def open_sqlite(
         connection = await asyncio.to_thread(open_writer, path, vfs)
         try:
             await asyncio.to_thread(bring_up, connection, path)
+            groups = load_groups(connection)
         except apsw.Error as error:
             connection.close()
             raise DataError(f"{path} cannot be brought up to date: {error}.") from None
@@ -93,4 +106,11 @@ async def open_sqlite(
         lock.release()
         raise
     writer = Writer(connection, None if vfs else path)
-    return SqliteStore(lock, writer, Readers(path, writer, 0 if vfs else readers), clock)
+    return SqliteStore(
+        lock,
+        writer,
+        Readers(path, writer, 0 if vfs else readers),
+        clock=clock,
+        groups=groups,
+        bus_limits=bus_limits or BusLimits(),
+    )

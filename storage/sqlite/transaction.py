@@ -22,6 +22,7 @@ from storage.sqlite.rows import (
     INSERT_APPLIED,
     INSERT_CLAIMS,
     INSERT_EVENTS,
+    INSERT_FACTS,
     INSERT_MENTIONS,
     INSERT_RECEIPTS,
     SEQ_BITS,
@@ -79,6 +80,7 @@ class Transaction:
         self._mentions: list[tuple[Any, ...]] = []
         self._applied: dict[int, int] = {}
         self._receipts: dict[tuple[int, str], tuple[int, int]] = {}
+        self._facts: list[tuple[int, str]] = []
 
     # ---- around a group ---------------------------------------------------------------------
 
@@ -117,12 +119,15 @@ class Transaction:
         if self._mentions:
             INSERT_MENTIONS.run(self.connection, self._mentions)
             self._mentions.clear()
+        if self._facts:
+            INSERT_FACTS.run(self.connection, self._facts)
+            self._facts.clear()
 
     def forget(self) -> None:
         """After a rollback: nothing gathered, nothing known."""
         for kept in (
             self._heads, self._claimed, self._events, self._claims,
-            self._mentions, self._applied, self._receipts,
+            self._mentions, self._applied, self._receipts, self._facts,
         ):  # fmt: skip
             kept.clear()
 
@@ -221,6 +226,11 @@ class Transaction:
 
     def mention(self, room: int, user_id: UserId, seq: Seq, sender_id: UserId) -> None:
         self._mentions.append((room, user_id, seq, sender_id))
+
+    def tell(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Put facts into the outbox: (group's key, fact)."""
+        self.weight += len(rows)
+        self._facts.extend(rows)
 
     def _load(self, room_ids: set[RoomId]) -> None:
         for row in ask(self.connection, HEADS_SELECT, (listed(room_ids),)):

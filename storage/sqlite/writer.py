@@ -91,6 +91,12 @@ class Writer:
         self._turn.append(job)
         return future
 
+    def this_turns(self, future: asyncio.Future[Any]) -> Job | None:
+        """The job behind it, if it was submitted in this loop turn: what is submitted now runs
+        after it in the same transaction, and may look at its outcome there.
+        """
+        return next((job for job in reversed(self._turn) if job.future is future), None)
+
     async def close(self) -> None:
         """Finish what was submitted, then end the thread and close the connection."""
         self._hand_over()
