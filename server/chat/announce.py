@@ -47,6 +47,12 @@ class Announcer:
         for event in events:
             self.event(event)
 
+    def plain(self, room_id: RoomId, event: RoomEvent, *, ends_typing: bool) -> None:
+        """An event that changes neither members nor settings, encoded already."""
+        if ends_typing:
+            self._typing.stop(room_id, event.sender)
+        self._outlet.room_event(room_id, event)
+
     def event(self, event: Event) -> None:
         self._outlet.room_event(event.room_id, encode_event(event))
 
@@ -62,7 +68,7 @@ class Announcer:
         self._outlet.leave(user_id, state.room_id)
 
     def _member(self, state: RoomState, event: Event) -> None:
-        user_id, change, _ = _read(event)
+        user_id, change, _ = member_change(event)
         if change in ("joined", "added"):
             self._let_in(state, event)
         self.event(event)
@@ -72,7 +78,7 @@ class Announcer:
             self._on_updated(state.room_id, user_id)
 
     def _let_in(self, state: RoomState, event: Event) -> None:
-        user_id, _, role = _read(event)
+        user_id, _, role = member_change(event)
         self.came(user_id, view_fresh(state, event, user_id, role))
         self._outlet.join(user_id, state.room_id)
 
@@ -95,7 +101,7 @@ def encoded_event(sender_id: UserId, client_id: str | None, own: bytes) -> RoomE
     return RoomEvent(sender_id, own, public)
 
 
-def _read(event: Event) -> tuple[UserId, str, Role]:
+def member_change(event: Event) -> tuple[UserId, str, Role]:
     """Of a member event: who, what, and his role."""
     assert event.content is not None
     content = msgspec.json.decode(event.content)

@@ -61,7 +61,7 @@ class Command(ABC):
     `client_id` None: not a client's command (HTTP, upkeep), no exactly-once key.
     """
 
-    __slots__ = ("by", "client_id", "digest", "future")
+    __slots__ = ("by", "client_id", "digest", "future", "rechecks")
     plain = False
     """Plain commands are planned without waiting, many to an append."""
 
@@ -69,6 +69,8 @@ class Command(ABC):
         self.by = by
         self.client_id = client_id
         self.digest = b"" if client_id is None else digest_of(cmd)
+        self.rechecks = 0
+        """How often a refusal was found to be about a room that had moved on elsewhere."""
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     @abstractmethod
@@ -87,6 +89,15 @@ class Command(ABC):
 
 class Flush(Command):
     """Apply what the projection lags behind; the writer itself carries it out."""
+
+    __slots__ = ()
+
+    async def plan(self, state: RoomState, desk: Desk, now_ms: int) -> Plan:
+        return Plan()
+
+
+class Refresh(Command):
+    """Let the room in memory follow its log; the writer itself carries it out."""
 
     __slots__ = ()
 

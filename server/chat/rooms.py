@@ -150,18 +150,31 @@ class RoomDesk:
             changes.extend(folded)
         assert row is not None
         state.row, state.head = row, events[-1].seq
-        append = self._store.log.append(Batch(room_id, Seq(0), events))
-        apply = self._store.projections.apply(
-            room_id, from_seq=Seq(0), to_seq=state.head, changes=changes
-        )
-        refused, _ = await asyncio.gather(append, apply)
-        if refused is not None:  # another made the direct room in this moment
+        if not await self._store_new(Batch(room_id, Seq(0), events), changes):
             return await self._chat.view(ctx.user_id, room_id)
-        self._chat.announcer.created(state, events)
+        self._chat.created(state, events)
         if cmd.kind == "broadcast" and others:
             rows = [_reader(state, user_id, now_ms) for user_id in others]
             await self._follow_readers(room_id, MembersChanged(readers_in=tuple(rows)))
         return await self._chat.view(ctx.user_id, room_id)
+
+    async def _store_new(self, batch: Batch, changes: list[Change]) -> bool:
+        """False: another made the direct room in this moment."""
+        room_id, head = batch.room_id, batch.events[-1].seq
+        apply = self._store.projections.apply
+        if self._store.joint:
+            appending = self._store.log.append(batch)
+            applying = apply(room_id, from_seq=Seq(0), to_seq=head, changes=changes)
+            refused, _ = await asyncio.gather(appending, applying)
+            return refused is None
+        if self._chat.relay is not None:
+            marked = self._chat.relay.marks.touch(room_id, Seq(0))
+            if marked is not None:
+                await marked
+        if await self._store.log.append(batch) is not None:
+            return False
+        await apply(room_id, from_seq=Seq(0), to_seq=head, changes=changes)
+        return True
 
     async def _follow_readers(
         self, room_id: RoomId, done: MembersChanged, *, silent: bool = False
@@ -174,11 +187,10 @@ class RoomDesk:
         count = await self._store.projections.member_count(room_id) if came else 0
         for row in () if silent else came:
             view = view_room(state.row, head_of(state), row, member_count=count)
-            self._chat.announcer.came(row.user_id, view)
-            self._chat.outlet.join(row.user_id, room_id)
+            self._chat.reader_in(row.user_id, view)
         for user_id, reason in done.readers_out:
             if await self._store.projections.unsubscribe(room_id, user_id):
-                self._chat.announcer.went(state, user_id, reason)
+                self._chat.reader_out(state, user_id, reason)
 
     async def _list_public(self, ctx: Context, query: RoomQuery) -> Rooms:
         after = None if isinstance(query.after, UnsetType) else RoomId(query.after)

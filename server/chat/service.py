@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from server.chat.announce import Announcer
-from server.chat.commands import Command, Desk, Flush, check_client_id
+from server.chat.commands import Command, Desk, Flush, Refresh, check_client_id
 from server.chat.messages import Delete, Edit, Send, check_content, check_send
 from server.chat.reactions import ChangeReaction
 from server.chat.reading import lagging, read_history, sync_rooms
 from server.chat.receipts import Receipts
+from server.chat.relay.frames import Stored as Told
+from server.chat.relay.relay import Relay
+from server.chat.relay.teller import Teller
 from server.chat.shapes import (
     DeleteMessage,
     EditMessage,
@@ -41,7 +44,7 @@ from server.kernel.events import Context
 from server.kernel.ids import Ids, RoomId, UserId
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
-from storage.api import Membership, Store
+from storage.api import Event, Membership, Store
 
 MAX_WRITERS = 10_000
 """Rooms kept in memory; past it those idle longest go."""
@@ -71,9 +74,17 @@ class Chat:
         ids: Ids,
         config: Config,
         tasks: TaskOwner,
+        relay: Relay | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`relay`: to the other nodes; `outlet` is then its `local`. `leads`: whether this one of
+        all nodes does what time brings to logs.
+        """
         self.store = store
         self.outlet = outlet
+        self.relay = relay
+        self._leads = leads
+        everybody = outlet if relay is None else relay.wide
         self.clock = clock
         self.ids = ids
         self.config = config
@@ -81,10 +92,15 @@ class Chat:
         self.desk = Desk(store, ids)
         self._running: dict[RoomId, Running] = {}
         self._dirty: set[RoomId] = set()
-        self._typing = Typing(outlet, clock)
-        self._receipts = Receipts(store, outlet, clock)
+        self._typing = Typing(everybody, clock)
+        self._receipts = Receipts(store, everybody, clock)
         self.announcer = Announcer(outlet, self._typing, self._updated)
         self.upkeep = Upkeep(store, clock, config.log, self.carry_out)
+        if relay is not None:
+            relay.attach(
+                Teller(self.announcer, self.room, self._absorb), repair=self.flush,
+                block_changed=self._follow_block, settled=self._settled,
+            )  # fmt: skip
 
     # ---- commands --------------------------------------------------------------------------------
 
@@ -114,11 +130,11 @@ class Chat:
         return command.future
 
     async def set_receipt(self, ctx: Context, cmd: SetReceipt) -> ReceiptView:
-        state = await self.room(RoomId(cmd.room_id))
+        state = await self._live_room(RoomId(cmd.room_id))
         return await self._receipts.set(state, ctx.user_id, cmd)
 
     async def set_typing(self, ctx: Context, cmd: SetTyping) -> None:
-        state = await self.room(RoomId(cmd.room_id))
+        state = await self._live_room(RoomId(cmd.room_id))
         await member_of(self.store, state, ctx.user_id)
         check_may_write(state, ctx.user_id)
         self._typing.set(state.room_id, ctx.user_id, cmd.typing)
@@ -126,7 +142,19 @@ class Chat:
     # ---- reading ---------------------------------------------------------------------------------
 
     async def room(self, room_id: RoomId) -> RoomState:
-        """The room as of its head. Raises NotFound."""
+        """The room as of its head, whichever node appended last. Raises NotFound."""
+        state = await self._live_room(room_id)
+        if self.relay is None:
+            return state
+        head = (await self.store.log.heads([room_id])).get(room_id)
+        if head is not None and head.head > state.head:
+            command = Refresh(_NOBODY)
+            self._writer(room_id).submit(command)
+            await command.future
+        return await self._live_room(room_id)
+
+    async def _live_room(self, room_id: RoomId) -> RoomState:
+        """The room as far as this node has heard: milliseconds old, if at all."""
         running = self._running.get(room_id)
         if running is not None and running.writer.state is not None:
             return running.writer.state
@@ -158,11 +186,20 @@ class Chat:
         """The user's rooms in order of their ids, as he has them at their heads."""
         read = self.store.projections.memberships
         found = await read(user_id, after=after, limit=limit, only=only)
-        late = lagging(self._states(found), [membership.member for membership in found])
+        late = await self._late(found)
         if late:
             await asyncio.gather(*(self.flush(room_id) for room_id in late))
             found = await read(user_id, after=after, limit=limit, only=only)
         return await view_memberships(self.store, found)
+
+    async def _late(self, found: Sequence[Membership]) -> list[RoomId]:
+        """Rooms whose projection does not know yet all that their log says."""
+        if self.relay is None:
+            return lagging(self._states(found), [membership.member for membership in found])
+        heads = await self.store.log.heads([membership.room.id for membership in found])
+        return [
+            m.room.id for m in found if m.room.id in heads and heads[m.room.id].head > m.applied
+        ]
 
     async def view(self, user_id: UserId, room_id: RoomId) -> RoomView:
         """One room; a public one also for those who are not in it. Raises NotFound."""
@@ -185,6 +222,8 @@ class Chat:
     # ---- sockets (SocketObserver) ----------------------------------------------------------------
 
     async def rooms_of(self, ctx: Context) -> Collection[RoomId]:
+        if self.relay is not None:
+            return await self.relay.users.enter(ctx.user_id)
         return await self.store.projections.room_ids_of(ctx.user_id)
 
     def opened(self, ctx: Context) -> None:
@@ -206,7 +245,8 @@ class Chat:
         while True:
             await asyncio.sleep(TICK_S)
             self.tick()
-            await self.upkeep.tick()
+            if self._leads():
+                await self.upkeep.tick()
 
     def tick(self) -> None:
         """What is due now: typing that ended, receipts that waited, rooms gone silent."""
@@ -238,8 +278,48 @@ class Chat:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._running.clear()
 
+    def created(self, state: RoomState, events: Sequence[Event]) -> None:
+        """A new room: tell its first members."""
+        if self.relay is not None:
+            self.relay.created(state, events)
+        else:
+            self.announcer.created(state, events)
+
+    def reader_in(self, user_id: UserId, room: RoomView) -> None:
+        """A broadcast room has a new reader: tell him."""
+        if self.relay is not None:
+            self.relay.reader_in(user_id, RoomId(room.id))
+        else:
+            self.announcer.came(user_id, room)
+            self.outlet.join(user_id, RoomId(room.id))
+
+    def reader_out(self, state: RoomState, user_id: UserId, reason: str) -> None:
+        if self.relay is not None:
+            self.relay.reader_out(state, user_id, reason)
+        else:
+            self.announcer.went(state, user_id, reason)
+
     def block_changed(self, by: UserId, blocked: UserId, on: bool) -> None:
-        """Let the direct rooms in memory follow."""
+        """Let the direct rooms in memory follow, on all nodes."""
+        self._follow_block(by, blocked, on)
+        if self.relay is not None:
+            self.relay.block_changed(by, blocked, on)
+
+    # ---- what the relay asks ---------------------------------------------------------------------
+
+    def _absorb(self, room_id: RoomId, item: Told) -> None:
+        running = self._running.get(room_id)
+        if running is not None:
+            running.writer.absorb(item)
+
+    def _settled(self, room_id: RoomId) -> bool:
+        running = self._running.get(room_id)
+        state = None if running is None else running.writer.state
+        return running is None or (
+            running.writer.idle and state is not None and state.applied == state.head
+        )
+
+    def _follow_block(self, by: UserId, blocked: UserId, on: bool) -> None:
         for running in self._running.values():
             state = running.writer.state
             if state is None or state.row.kind != "direct" or by not in state.members:
@@ -253,7 +333,12 @@ class Chat:
         running = self._running.get(room_id)
         if running is None or running.task.done():
             self._make_place()
-            writer = RoomWriter(room_id, self.desk, self.clock, self.announcer.events)
+            relay = self.relay
+            writer = RoomWriter(
+                room_id, self.desk, self.clock,
+                self.announcer.events if relay is None else relay.stored,
+                None if relay is None else relay.marks,
+            )  # fmt: skip
             task = self._tasks.start(writer.run(), "room")
             running = self._running[room_id] = Running(writer, task)
         return running.writer

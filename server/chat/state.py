@@ -21,7 +21,8 @@ class RoomState:
     """What the writer of a room knows. Only the writer (and receipts) change it.
 
     `members`: by the log, without a broadcast room's readers. `pending`: changes folded but not yet
-    applied, of the events applied+1..head. `blocked`: in a direct room, whom the other one blocked.
+    applied, each with the seq of its event, of the events applied+1..head. `blocked`: in a direct
+    room, whom the other one blocked.
     """
 
     room_id: RoomId
@@ -32,7 +33,7 @@ class RoomState:
     n: int
     applied: Seq
     members: dict[UserId, MemberRow]
-    pending: list[Change] = field(default_factory=list)
+    pending: list[tuple[Seq, Change]] = field(default_factory=list)
     blocked: set[UserId] = field(default_factory=set)
 
     @property
@@ -76,7 +77,7 @@ async def load_state(store: Store, room_id: RoomId) -> RoomState:
     members = {m.user_id: m for m in await store.projections.all_members(room_id)}
     if applied == 0 or row is None:
         applied, row, members = Seq(0), None, {}
-    pending: list[Change] = []
+    pending: list[tuple[Seq, Change]] = []
     at, end = applied, Seq(head.head + 1)
     while at < head.head:
         events, _ = await store.log.read(room_id, after=at, before=end, limit=REPAIR_PAGE)
@@ -84,9 +85,9 @@ async def load_state(store: Store, room_id: RoomId) -> RoomState:
             changes = fold(row, members, event)
             for change in changes:
                 row = advance(members, change) or row
-            pending.extend(changes)
+            pending.extend((event.seq, change) for change in changes)
         at = events[-1].seq if events else head.head
-    pending.extend([change for change in pending if isinstance(change, PutGone)])
+    pending.extend([pair for pair in pending if isinstance(pair[1], PutGone)])
     if row is None:
         raise no_room()
     state = RoomState(

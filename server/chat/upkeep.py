@@ -125,7 +125,7 @@ class Retain(Command):
         blanks: set[Seq] = set()
         for seq, row in sorted(rows.items()):
             blanks.add(seq)
-            if row.type == "message":
+            if row.type == "message" and row.gone is None:
                 blanks.update(await with_edits(state, seq, desk))
                 sender = (SYSTEM, DeviceId("system"))
                 events.append(drafter.draft("delete", sender, EMPTY, target_seq=seq))

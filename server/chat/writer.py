@@ -10,8 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from server.chat.commands import Command, Desk, Drafter, Flush, Plan, stored_answer
+from server.chat.commands import Command, Desk, Drafter, Flush, Plan, Refresh, stored_answer
 from server.chat.fold import advance, fold
 from server.chat.messages import Send
 from server.chat.state import RoomState, load_state, member_of
@@ -21,11 +22,19 @@ from server.kernel.ids import RoomId, Seq, UserId
 from server.kernel.logs import get_logger
 from storage.api import Batch, Change, Claim, Event, PutReceipt, Refused
 
+if TYPE_CHECKING:
+    from server.chat.relay.dirty import DirtyMarks
+    from server.chat.relay.frames import Stored
+
 MAX_EVENTS = 100
 MAX_BYTES = 262_144
 """A group is at most this much: bounds of one append (DESIGN section 3)."""
 MAX_LAG = 64
 """Events that a projection may lag behind its log: what a load after a crash folds again."""
+
+MAX_FOREIGN = 1_000
+"""Events of other nodes that may wait for a command to end; past it the room is read anew."""
+RECHECKS = 3
 
 log = get_logger(__name__)
 
@@ -47,7 +56,14 @@ class Group:
 class RoomWriter:
     """See the module. `run` is its task; it ends only by cancellation or a fault of ours."""
 
-    def __init__(self, room_id: RoomId, desk: Desk, clock: Clock, announce: Announce) -> None:
+    def __init__(
+        self,
+        room_id: RoomId,
+        desk: Desk,
+        clock: Clock,
+        announce: Announce,
+        marks: DirtyMarks | None = None,
+    ) -> None:
         self.room_id = room_id
         self.state: RoomState | None = None
         self.used_at = clock.monotonic()
@@ -59,6 +75,11 @@ class RoomWriter:
         self._wake: asyncio.Future[None] | None = None
         self._loading = asyncio.Lock()
         self._told: Seq | None = None
+        self._marks = marks
+        """None: no other process writes in this store."""
+        self._unsure = marks is None
+        """An append of ours may have been stored without anybody having told it."""
+        self._foreign: deque[Stored] = deque()
 
     @property
     def idle(self) -> bool:
@@ -82,8 +103,9 @@ class RoomWriter:
 
     async def _tell_missed(self, state: RoomState) -> None:
         """Announce what was stored, as it turns out, by an append whose outcome was unknown."""
-        told = self._told
+        told = self._told if self._unsure else None
         self._told = state.head
+        self._unsure = self._marks is None
         while told is not None and told < state.head:
             end = Seq(state.head + 1)
             log_read = self._desk.store.log.read
@@ -111,6 +133,9 @@ class RoomWriter:
     async def _turn(self) -> None:
         try:
             state = self.state or await self.ready()
+            if self._foreign:
+                self._take_in_waiting(state)
+                state = self.state or await self.ready()
             if self._queue[0].plain:
                 await self._plain(state)
             else:
@@ -118,6 +143,7 @@ class RoomWriter:
                 await self._exclusive(state, self._taken[0])
         except AppError as error:  # the room is not there, or the store cannot serve
             self.state = None
+            self._unsure = True
             for command in self._taken or self._queue:
                 command.fail(error)
             if not self._taken:
@@ -139,7 +165,7 @@ class RoomWriter:
             else:
                 await self._settle(state, refused, group)
         for refusal in group.refused:
-            await self._refuse(state, *refusal)
+            await self._refuse(self.state or state, *refusal)
 
     def _gather(self, state: RoomState) -> Group:
         group = Group([], [], [], [], [])
@@ -183,13 +209,17 @@ class RoomWriter:
                 await self._repeat(command, claim)
         self._queue.extendleft(reversed([*rest, *group.again]))
         if refused.head != state.head:
-            self.state = None
+            await self._follow(state)
 
     # ---- commands that read first ----------------------------------------------------------------
 
     async def _exclusive(self, state: RoomState, command: Command) -> None:
         if isinstance(command, Flush):
             await self._flush(state)
+            command.succeed(None)
+            return
+        if isinstance(command, Refresh):
+            await self._follow(state)
             command.succeed(None)
             return
         try:
@@ -204,7 +234,7 @@ class RoomWriter:
                 if claim is not None:
                     await self._repeat(command, claim)
                     return
-                self.state = None
+                await self._follow(state)
                 self._queue.appendleft(command)
                 return
         first = plan.events[0] if plan.events else plan.claim
@@ -229,26 +259,35 @@ class RoomWriter:
         self, state: RoomState, batch: Batch, extra: tuple[Change, ...]
     ) -> Refused | None:
         """Append and, where it matters now, apply; then let memory follow."""
+        if self._marks is not None:
+            marked = self._marks.touch(self.room_id, state.head)
+            if marked is not None:
+                await marked
         changes = _fold_all(state, batch.events)
-        changes.extend(extra)
         head = batch.events[-1].seq if batch.events else state.head
-        urgent = extra or any(type(change) is not PutReceipt for change in changes)
-        if urgent or head - state.applied >= MAX_LAG:
-            refused = await self._append_and_apply(state, batch, head, changes)
+        urgent = extra or any(type(change) is not PutReceipt for _, change in changes)
+        apply_now = bool(urgent) or head - state.applied >= MAX_LAG
+        if apply_now and self._desk.store.joint:
+            refused = await self._append_and_apply(
+                state, batch, head, [*changes, *_at(head, extra)]
+            )
         else:
             refused = await self._desk.store.log.append(batch)
-            if refused is None:
-                state.pending.extend(changes)
         if refused is not None:
             return refused
         state.head = self._told = head
         if batch.events:
             state.n = batch.events[-1].n
-        state.take(changes)
+        state.take([change for _, change in changes])
+        if not apply_now or not self._desk.store.joint:
+            state.pending.extend(changes)
+            if apply_now:
+                state.pending.extend(_at(head, extra))
+                await self._flush(state)
         return None
 
     async def _append_and_apply(
-        self, state: RoomState, batch: Batch, head: Seq, changes: list[Change]
+        self, state: RoomState, batch: Batch, head: Seq, changes: list[tuple[Seq, Change]]
     ) -> Refused | None:
         """Both calls in one loop turn: an embedded store makes them one transaction."""
         store = self._desk.store
@@ -257,7 +296,7 @@ class RoomWriter:
             self.room_id,
             from_seq=state.applied,
             to_seq=head,
-            changes=[*state.pending, *changes],
+            changes=[change for _, change in (*state.pending, *changes)],
         )
         refused, applied = await asyncio.gather(append, apply, return_exceptions=True)
         if refused is not None:
@@ -272,21 +311,84 @@ class RoomWriter:
         return None
 
     async def _flush(self, state: RoomState) -> None:
-        """Apply what is folded and not applied yet."""
-        if state.applied == state.head:
+        """Apply what is folded and not applied yet; another node may have applied a part of it."""
+        while state.applied < state.head or state.pending:
+            applied = await self._desk.store.projections.apply(
+                self.room_id,
+                from_seq=state.applied,
+                to_seq=state.head,
+                changes=[change for _, change in state.pending],
+            )
+            if applied < state.head and applied <= state.applied:  # rebuilt under us: load anew
+                self.state = None
+                return
+            state.pending = [pair for pair in state.pending if pair[0] > applied]
+            state.applied = min(applied, state.head)
+
+    # ---- other writers ---------------------------------------------------------------------------
+
+    def absorb(self, item: Stored) -> None:
+        """What another node stored, in the order of the log; the room in memory follows it."""
+        state = self.state
+        if state is None or item.seq <= state.head:
             return
-        done = await self._desk.store.projections.apply(
-            self.room_id, from_seq=state.applied, to_seq=state.head, changes=state.pending
-        )
-        state.applied = state.head
-        state.pending.clear()
-        if done != state.head:
+        if not self._taken and not self._foreign:
+            if not self._take_in(state, item.event):
+                self.state = None
+        elif len(self._foreign) < MAX_FOREIGN:
+            self._foreign.append(item)
+
+    def _take_in_waiting(self, state: RoomState) -> None:
+        for item in self._foreign:
+            if item.seq > state.head and not self._take_in(state, item.event):
+                self.state = None
+                break
+        self._foreign.clear()
+
+    def _take_in(self, state: RoomState, event: Event) -> bool:
+        """False: something was missed, or others apply and much is pending: load anew."""
+        if event.seq != state.head + 1 or len(state.pending) > 4 * MAX_LAG:
+            return False
+        changes = _fold_all(state, [event])
+        state.head = self._told = event.seq
+        state.n = event.n
+        state.take([change for _, change in changes])
+        state.pending.extend(changes)
+        return True
+
+    async def _follow(self, state: RoomState) -> None:
+        """The log is ahead of the room in memory: read the difference."""
+        self._foreign.clear()
+        if self._marks is None or self._unsure:
             self.state = None
+            return
+        more = True
+        while more:
+            read = self._desk.store.log.read
+            events, more = await read(self.room_id, after=state.head, limit=MAX_EVENTS)
+            if not all(self._take_in(state, event) for event in events):
+                self.state = None
+                return
+
+    async def _is_behind(self, state: RoomState) -> bool:
+        """Whether other nodes have moved the room on; then memory follows."""
+        head = (await self._desk.store.log.heads([self.room_id])).get(self.room_id)
+        if head is None or head.head <= state.head:
+            return False
+        await self._follow(state)
+        return True
 
     # ---- repeats and refusals --------------------------------------------------------------------
 
     async def _refuse(self, state: RoomState, command: Command, error: AppError) -> None:
-        """A refused command of a member may be the repeat of one that was acknowledged."""
+        """A refused command of a member may be the repeat of one that was acknowledged, or be
+        right in a room that has moved on elsewhere.
+        """
+        if self._marks is not None and command.rechecks < RECHECKS:
+            command.rechecks += 1
+            if await self._is_behind(state):
+                self._queue.appendleft(command)
+                return
         if command.client_id is not None:
             key = (command.by.user_id, command.client_id)
             try:
@@ -317,16 +419,20 @@ class RoomWriter:
             asyncio.get_running_loop().call_soon(self._announce, state, events)
 
 
-def _fold_all(state: RoomState, events: Sequence[Event]) -> list[Change]:
+def _at(seq: Seq, changes: Sequence[Change]) -> list[tuple[Seq, Change]]:
+    return [(seq, change) for change in changes]
+
+
+def _fold_all(state: RoomState, events: Sequence[Event]) -> list[tuple[Seq, Change]]:
     """The changes of events that follow each other, each folded on what those before it left."""
     row, members = state.row, state.members
     if len(events) > 1 and any(event.type in ("member", "room") for event in events):
         members = dict(members)
-    changes: list[Change] = []
+    changes: list[tuple[Seq, Change]] = []
     for event in events:
         folded = fold(row, members, event)
         if members is not state.members:
             for change in folded:
                 row = advance(members, change) or row
-        changes.extend(folded)
+        changes.extend([(event.seq, change) for change in folded])
     return changes
