@@ -1,5 +1,5 @@
 """The shell around presence: sockets come from the hub, settings from the store, news go to
-watchers.
+watchers and, in a cluster, to other nodes.
 """
 
 from __future__ import annotations
@@ -13,36 +13,56 @@ from server.kernel.clock import Clock
 from server.kernel.config import Config
 from server.kernel.errors import Unavailable
 from server.kernel.events import Context
-from server.kernel.ids import RoomId, SocketId, UserId
+from server.kernel.ids import NodeId, RoomId, SocketId, UserId
 from server.kernel.logs import get_logger
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
+from server.presence.neighbours import Neighbours
 from server.presence.shapes import PresenceEvent, PresenceView, SetPresence
-from server.presence.state import (
+from server.presence.signals import (
     Active,
     Closed,
+    Dropped,
+    Input,
     Keep,
     Opened,
     Output,
-    Presence,
+    Say,
     Set,
     Shown,
     Tell,
     Tick,
-    shown_away,
+    Unwatched,
 )
-from storage.api import PresenceRow, Store
+from server.presence.state import Presence, shown_away
+from server.presence.watchers import Watchers
+from storage.api import Fanout, PresenceRow, SharedPresence, Store
 
 TICK_S = 0.25
+RECHECKS = 5
+"""Sockets whose right to watch is looked at again in one tick, at most."""
 
 log = get_logger(__name__)
 
 
 class PresenceService:
-    """Implements `SocketObserver`. `start` begins the watch on time, `close` keeps last-seens."""
+    """Implements `SocketObserver`. `start` begins the watch on time, `close` keeps last-seens.
+
+    Args:
+        node_id: this node in its cluster; None: there is no other, `shared` and `fanout` neither.
+    """
 
     def __init__(
-        self, store: Store, outlet: Outlet, *, clock: Clock, config: Config, tasks: TaskOwner
+        self,
+        store: Store,
+        outlet: Outlet,
+        *,
+        clock: Clock,
+        config: Config,
+        tasks: TaskOwner,
+        node_id: NodeId | None = None,
+        shared: SharedPresence | None = None,
+        fanout: Fanout | None = None,
     ) -> None:
         self._store = store
         self._outlet = outlet
@@ -51,10 +71,17 @@ class PresenceService:
         self._core = Presence(
             away_after_s=config.presence.away_after_s,
             offline_after_s=config.presence.offline_after_s,
+            node_id=node_id,
         )
         self._open: dict[SocketId, Context] = {}
-        self._watched: dict[SocketId, frozenset[UserId]] = {}
-        self._watchers: dict[UserId, set[SocketId]] = {}
+        self._watchers = Watchers()
+        self._neighbours: Neighbours | None = None
+        if node_id is not None and shared is not None and fanout is not None:
+            self._neighbours = Neighbours(
+                self._core, self._feed, self._watchers.__contains__,
+                node_id=node_id, presence=shared, fanout=fanout, accounts=store.accounts,
+                clock=clock, tasks=tasks, config=config.cluster,
+            )  # fmt: skip
 
     # ---- what clients ask ------------------------------------------------------------------------
 
@@ -67,19 +94,23 @@ class PresenceService:
         text = None if isinstance(cmd.text, UnsetType) or not cmd.text else cmd.text
         row = PresenceRow(ctx.user_id, cmd.status, text, seen)
         await self._store.accounts.put_presence(row)
-        self._do(self._core.handle(Set(ctx.user_id, row), self._clock.monotonic()))
+        self._feed(Set(ctx.user_id, row))
+        if self._neighbours is not None:
+            self._neighbours.settings_changed(ctx.user_id)
 
     async def watch(self, ctx: Context, user_ids: Collection[UserId]) -> dict[UserId, PresenceView]:
         """Watch these instead of those before; strangers are left out."""
         asked = frozenset(user_ids)
         known = await self._store.projections.shares_room(ctx.user_id, asked)
         known |= asked & {ctx.user_id}
-        rows = await self._store.accounts.presence(known)
-        if ctx.socket_id in self._open:
-            self._unwatch(ctx.socket_id)
-            self._watched[ctx.socket_id] = frozenset(known)
-            for user_id in known:
-                self._watchers.setdefault(user_id, set()).add(ctx.socket_id)
+        if self._neighbours is None:
+            rows = await self._store.accounts.presence(known)
+            self._watch(ctx, known)
+        else:
+            self._watch(ctx, known)
+            await self._neighbours.learn([i for i in known if i in self._watchers])
+            unknown = [i for i in known if i not in self._core]
+            rows = await self._store.accounts.presence(unknown) if unknown else {}
         now = self._clock.monotonic()
         return {
             user_id: _view(
@@ -88,6 +119,22 @@ class PresenceService:
             )
             for user_id in sorted(known)
         }
+
+    def _watch(self, ctx: Context, user_ids: Collection[UserId]) -> None:
+        if ctx.socket_id not in self._open:
+            return
+        for user_id in self._watchers.put(ctx.socket_id, user_ids, self._clock.monotonic()):
+            self._unwatched(user_id)
+
+    async def _recheck(self, ctx: Context) -> None:
+        """Who left the last room that they shared is watched no longer."""
+        watched = self._watchers.by(ctx.socket_id)
+        try:
+            known = await self._store.projections.shares_room(ctx.user_id, watched)
+        except Unavailable:
+            return
+        if self._watchers.by(ctx.socket_id) == watched:
+            self._watch(ctx, watched & (known | {ctx.user_id}))
 
     # ---- sockets (SocketObserver) ----------------------------------------------------------------
 
@@ -103,14 +150,25 @@ class PresenceService:
             self._tasks.start(self._load(ctx), "presence_load")
 
     def active(self, ctx: Context) -> None:
-        now = self._clock.monotonic()
-        self._do(self._core.handle(Active(ctx.user_id, ctx.socket_id), now))
+        self._feed(Active(ctx.user_id, ctx.socket_id))
 
     def closed(self, ctx: Context) -> None:
         self._open.pop(ctx.socket_id, None)
-        self._unwatch(ctx.socket_id)
-        event = Closed(ctx.user_id, ctx.socket_id, self._clock.now_ms())
-        self._do(self._core.handle(event, self._clock.monotonic()))
+        for user_id in self._watchers.put(ctx.socket_id, (), self._clock.monotonic()):
+            self._unwatched(user_id)
+        self._feed(Closed(ctx.user_id, ctx.socket_id, self._clock.now_ms()))
+
+    # ---- other nodes -----------------------------------------------------------------------------
+
+    def nodes_changed(self, alive: Collection[NodeId]) -> None:
+        """These nodes are alive, nobody else."""
+        if self._neighbours is not None:
+            self._neighbours.nodes_changed(alive)
+
+    def forgotten(self) -> None:
+        """The store that nodes share knows nothing of this one any more."""
+        if self._neighbours is not None:
+            self._neighbours.forgotten()
 
     # ---- life ------------------------------------------------------------------------------------
 
@@ -127,10 +185,16 @@ class PresenceService:
         now = self._clock.monotonic()
         due = self._core.next_deadline()
         if due is not None and due <= now:
-            self._do(self._core.handle(Tick(), now))
+            self._feed(Tick())
+        for socket_id in self._watchers.unchecked(now, RECHECKS):
+            self._tasks.start(self._recheck(self._open[socket_id]), "presence_recheck")
+        if self._neighbours is not None:
+            self._neighbours.tick()
 
     async def close(self) -> None:
         """Remember when those were seen who are or were just connected."""
+        if self._neighbours is not None:
+            await self._neighbours.finish(self._clock.now_ms())
         for row in self._core.rows(self._clock.now_ms()):
             await self._keep(row)
 
@@ -142,8 +206,9 @@ class PresenceService:
             self._enter(ctx, row)
 
     def _enter(self, ctx: Context, row: PresenceRow) -> None:
-        event = Opened(ctx.user_id, ctx.device_id, ctx.socket_id, row)
-        self._do(self._core.handle(event, self._clock.monotonic()))
+        self._feed(Opened(ctx.user_id, ctx.device_id, ctx.socket_id, row))
+        if self._neighbours is not None:
+            self._neighbours.want([ctx.user_id])
 
     async def _stored(self, user_id: UserId) -> PresenceRow:
         try:
@@ -153,15 +218,28 @@ class PresenceService:
             return PresenceRow(user_id)
         return rows.get(user_id) or PresenceRow(user_id)
 
-    def _do(self, outputs: list[Output]) -> None:
-        for output in outputs:
-            if isinstance(output, Keep):
-                self._tasks.start(self._keep(output.row), "presence_keep")
-            else:
-                self._tell(output)
+    def _feed(self, event: Input) -> None:
+        for output in self._core.handle(event, self._clock.monotonic()):
+            self._do(output)
+
+    def _do(self, output: Output) -> None:
+        if isinstance(output, Tell):
+            self._tell(output)
+        elif isinstance(output, Keep):
+            self._tasks.start(self._keep(output.row), "presence_keep")
+        elif self._neighbours is None:
+            return
+        elif isinstance(output, Say):
+            self._neighbours.say(output)
+        elif isinstance(output, Dropped):
+            self._neighbours.drop(output.user_id)
+
+    def _unwatched(self, user_id: UserId) -> None:
+        if self._neighbours is not None:
+            self._feed(Unwatched(user_id))
 
     def _tell(self, news: Tell) -> None:
-        sockets = self._watchers.get(news.user_id)
+        sockets = self._watchers.of(news.user_id)
         if not sockets:
             return
         shown = _view(news.shown)
@@ -174,13 +252,6 @@ class PresenceService:
             await self._store.accounts.put_presence(row)
         except Unavailable:
             log.warning("presence.not_kept", user_id=row.user_id)
-
-    def _unwatch(self, socket_id: SocketId) -> None:
-        for user_id in self._watched.pop(socket_id, frozenset()):
-            sockets = self._watchers[user_id]
-            sockets.discard(socket_id)
-            if not sockets:
-                del self._watchers[user_id]
 
 
 def _view(shown: Shown) -> PresenceView:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from server.kernel.ids import Id
-from server.presence.state import Status
+from server.presence.signals import Status
 
 
 class SetPresence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
