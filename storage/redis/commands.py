@@ -40,7 +40,7 @@ class RedisCommands:
     """
 
     def __init__(self, servers: Servers, clock: Clock) -> None:
-        settings = servers.settings
+        settings, self._servers = servers.settings, servers
         self.client: Client = servers.client()
         self.cluster = settings.cluster
         self._prefix = settings.prefix
@@ -62,6 +62,7 @@ class RedisCommands:
 
     async def close(self) -> None:
         await self.client.aclose()
+        await self._servers.close()
 
     async def _in_turn(self, work: Awaitable[_T]) -> _T:
         async with self._free:
