@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from server.kernel.clock import Virtual
 from server.kernel.ids import DeviceId, EventId, LogId, RoomId, Seq, UserId
 from storage.api import Batch, Claim, Event, Store
 from storage.memory import open_memory
+from storage.postgres import open_postgres
 from storage.sqlite import open_sqlite
+from tests.support.servers.postgres import fresh_database
 
 GARDEN = RoomId("garden")
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow))
 JOINT_STORES = ("memory", "sqlite")
 
 
 @asynccontextmanager
 async def open_store(kind: str, folder: Path) -> AsyncIterator[Store]:
     """An empty store of that kind, closed at the end."""
-    store: Store = (
-        open_memory() if kind == "memory" else await open_sqlite(folder / "data", clock=Virtual())
-    )
-    try:
+    async with AsyncExitStack() as stack:
+        store: Store
+        match kind:
+            case "memory":
+                store = open_memory()
+            case "sqlite":
+                store = await open_sqlite(folder / "data", clock=Virtual())
+            case "postgres":
+                config = await stack.enter_async_context(fresh_database())
+                store = await open_postgres(config, clock=Virtual())
+            case _:
+                raise ValueError(kind)
+        stack.push_async_callback(store.close)
         yield store
-    finally:
-        await store.close()
 
 
 def event(seq: int, **given: Any) -> Event:

@@ -1,0 +1,194 @@
+"""Appends of many rooms in one round trip and one transaction.
+
+A group is what was submitted while those before it were in flight; there is no timer. A few groups
+are in flight at once, never two with the same room, so appends of one room keep their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from server.kernel.errors import Unavailable
+from server.kernel.ids import RoomId, Seq, UserId
+from server.kernel.tasks import TaskOwner
+from storage.api import Batch, Claim, Refused
+from storage.postgres.connections import Connections
+from storage.postgres.rows import GONE_NUMBER, claim_of, event_values
+
+IN_FLIGHT = 3
+"""Groups at once: while one waits for the disk another is written and a third is gathered."""
+MAX_EVENTS = 500
+MAX_BYTES = 1_048_576
+"""A group is at most this much, or one batch: it holds its rooms for a few milliseconds."""
+MAX_WAITING_BYTES = 67_108_864
+MAX_WAITING = 20_000
+"""Beyond either, appends are refused: the database is slower than those who write."""
+
+APPEND = f"SELECT * FROM append_v1({', '.join(f'${i}' for i in range(1, 31))})"
+NO_LOG = -1
+
+_EVENT_WIDTH, _CLAIM_WIDTH, _BLANK_WIDTH = 17, 6, 3
+_Outcome = Refused | LookupError | None
+
+
+@dataclass(slots=True)
+class Waiting:
+    batch: Batch
+    size: int
+    done: asyncio.Future[Refused | None]
+
+
+class Groups:
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._tasks = TaskOwner("postgres.appends")
+        self._ready: deque[RoomId] = deque()
+        """Rooms with something to append and nothing in flight, in the order they came."""
+        self._queues: dict[RoomId, deque[Waiting]] = {}
+        """Of the rooms that are ready or in flight; there an empty one too."""
+        self._count = self._bytes = 0
+        self._due = False
+
+    def submit(self, batch: Batch) -> asyncio.Future[Refused | None]:
+        if self._connections.closed:
+            raise Unavailable("The store is closed.", retry_after_s=1.0)
+        size = sum(len(bytes(e.content)) for e in batch.events if type(e.content) is msgspec.Raw)
+        if self._count >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES:
+            raise Unavailable("The database is overloaded. Try again later.", retry_after_s=1.0)
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(batch, size, loop.create_future())
+        self._count += 1
+        self._bytes += size
+        queue = self._queues.get(batch.room_id)
+        if queue is None:
+            self._queues[batch.room_id] = deque((waiting,))
+            self._ready.append(batch.room_id)
+            self._start_soon(loop)
+        else:
+            queue.append(waiting)
+        return waiting.done
+
+    async def close(self) -> None:
+        """Until nothing is in flight; each append has its time limit."""
+        while self._queues:
+            await asyncio.wait([queue[-1].done for queue in self._queues.values() if queue])
+            await asyncio.sleep(0)
+        await self._tasks.close()
+
+    # ---- groups ----------------------------------------------------------------------------------
+
+    def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """At the end of the turn, when all that is submitted in it is here."""
+        if not self._due and len(self._tasks) < IN_FLIGHT:
+            self._due = True
+            loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._due = False
+        while self._ready and len(self._tasks) < IN_FLIGHT:
+            self._tasks.start(self._run(self._gather()), "group")
+
+    def _gather(self) -> list[Waiting]:
+        """The first of each room that is ready. Its queue stays: the room is in flight."""
+        group: list[Waiting] = []
+        events = size = 0
+        while self._ready:
+            waiting = self._queues[self._ready[0]][0]
+            events += len(waiting.batch.events)
+            size += waiting.size
+            if group and (events > MAX_EVENTS or size > MAX_BYTES):
+                break
+            self._ready.popleft()
+            group.append(waiting)
+        group.sort(key=lambda waiting: waiting.batch.room_id)
+        return group
+
+    async def _run(self, group: list[Waiting]) -> None:
+        try:
+            rows = await self._connections.fetch(APPEND, *_parameters(group))
+        except BaseException as error:
+            # All of the group shares its fate; whether it was stored is for a read to find out.
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            outcomes = _outcomes(rows) if rows else {}
+            for i, waiting in enumerate(group, 1):
+                _settle(waiting.done, outcomes.get(i))
+        finally:
+            self._finish(group)
+
+    def _finish(self, group: list[Waiting]) -> None:
+        for waiting in group:
+            self._count -= 1
+            self._bytes -= waiting.size
+            room_id = waiting.batch.room_id
+            queue = self._queues[room_id]
+            queue.popleft()
+            if queue:
+                self._ready.append(room_id)
+            else:
+                del self._queues[room_id]
+        if self._ready:
+            # This task counts as in flight until its next step.
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+
+def _settle(done: asyncio.Future[Refused | None], outcome: _Outcome) -> None:
+    if done.done():
+        return
+    if isinstance(outcome, LookupError):
+        done.set_exception(outcome)
+    else:
+        done.set_result(outcome)
+
+
+def _parameters(group: Sequence[Waiting]) -> list[Sequence[Any]]:
+    rooms, if_heads, heads, ns = [], [], [], []
+    events: list[tuple[Any, ...]] = []
+    claims: list[tuple[Any, ...]] = []
+    blanks: list[tuple[Any, ...]] = []
+    for i, waiting in enumerate(group, 1):
+        batch = waiting.batch
+        rooms.append(batch.room_id)
+        if_heads.append(batch.if_head)
+        heads.append(batch.if_head + len(batch.events))
+        ns.append(batch.events[-1].n if batch.events else None)
+        events += [event_values(i, event) for event in batch.events]
+        claims += [(i, c.client_id, c.sender_id, c.seq, c.digest, c.at) for c in batch.claims]
+        blanks += [(i, seq, GONE_NUMBER[gone]) for seq, gone in batch.blanks]
+    return [
+        rooms, if_heads, heads, ns,
+        *_columns(events, _EVENT_WIDTH), *_columns(claims, _CLAIM_WIDTH),
+        *_columns(blanks, _BLANK_WIDTH),
+    ]  # fmt: skip
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _outcomes(rows: Sequence[Any]) -> Mapping[int, _Outcome]:
+    """What `append_v1` tells of the batches it refused."""
+    heads: dict[int, int] = {}
+    taken: dict[int, dict[tuple[UserId, str], Claim]] = {}
+    for batch, head, *claim in rows:
+        heads[batch] = head
+        if claim[0] is not None:
+            found = claim_of(claim)
+            taken.setdefault(batch, {})[found.sender_id, found.client_id] = found
+    return {
+        i: LookupError("the room has no log")
+        if head == NO_LOG
+        else Refused(Seq(head), taken.get(i, {}))
+        for i, head in heads.items()
+    }

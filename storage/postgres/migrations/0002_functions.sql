@@ -1,0 +1,177 @@
+-- compatible_from: 1
+-- A function that changes gets a new name (…_v2): the nodes of the version before still call the old one.
+
+CREATE FUNCTION receive_v1(p_room text, p_user text, p_read bigint, p_delivered bigint)
+RETURNS void LANGUAGE sql AS $$
+    INSERT INTO receipts AS r (room_id, user_id, read_seq, delivered_seq)
+    VALUES (p_room, p_user, p_read, p_delivered)
+    ON CONFLICT (room_id, user_id) DO UPDATE SET
+        read_seq = greatest(r.read_seq, excluded.read_seq),
+        delivered_seq = greatest(r.delivered_seq, excluded.delivered_seq)
+$$;
+
+-- The fold of events p_from+1..p_to, as storage.postgres.changes writes it down: [[kind, ...], ...].
+CREATE FUNCTION apply_v1(
+    p_room text, p_from bigint, p_to bigint, p_beside_log boolean, p_changes jsonb)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_at bigint;
+    c jsonb;
+BEGIN
+    INSERT INTO applied (room_id, seq) VALUES (p_room, 0) ON CONFLICT DO NOTHING;
+    SELECT seq INTO v_at FROM applied WHERE room_id = p_room FOR UPDATE;
+    IF v_at <> p_from OR p_beside_log AND p_to > 0 AND NOT EXISTS (
+        SELECT FROM logs WHERE room_id = p_room AND head >= p_to)
+    THEN
+        RETURN v_at;
+    END IF;
+    FOR c IN SELECT value FROM jsonb_array_elements(p_changes) LOOP
+        CASE c ->> 0
+        WHEN 'receipt' THEN
+            PERFORM receive_v1(p_room, c ->> 1, (c ->> 2)::bigint, (c ->> 3)::bigint);
+        WHEN 'mention' THEN
+            INSERT INTO mentions (room_id, user_id, sender_id, seq)
+            VALUES (p_room, c ->> 1, c ->> 2, (c ->> 3)::bigint) ON CONFLICT DO NOTHING;
+        WHEN 'reply' THEN
+            INSERT INTO replies (room_id, thread_seq, seq)
+            VALUES (p_room, (c ->> 1)::bigint, (c ->> 2)::bigint) ON CONFLICT DO NOTHING;
+        WHEN 'react' THEN
+            INSERT INTO reactions (room_id, seq, user_id, emoji, event_seq)
+            VALUES (p_room, (c ->> 1)::bigint, c ->> 2, c ->> 3, (c ->> 4)::bigint)
+            ON CONFLICT (room_id, seq, user_id, emoji) DO UPDATE SET event_seq = excluded.event_seq;
+        WHEN 'unreact' THEN
+            DELETE FROM reactions WHERE room_id = p_room AND seq = (c ->> 1)::bigint
+                AND user_id = c ->> 2 AND emoji = c ->> 3;
+        WHEN 'edit' THEN
+            INSERT INTO edits AS e (room_id, seq, content, edited_seq)
+            VALUES (p_room, (c ->> 1)::bigint, c ->> 2, (c ->> 3)::bigint)
+            ON CONFLICT (room_id, seq) DO UPDATE SET
+                content = excluded.content, edited_seq = excluded.edited_seq
+            WHERE excluded.edited_seq > e.edited_seq;
+        WHEN 'gone' THEN
+            INSERT INTO gone (room_id, seq, gone)
+            VALUES (p_room, (c ->> 1)::bigint, (c ->> 2)::smallint)
+            ON CONFLICT (room_id, seq) DO UPDATE SET gone = excluded.gone;
+            DELETE FROM edits WHERE room_id = p_room AND seq = (c ->> 1)::bigint;
+            DELETE FROM reactions WHERE room_id = p_room AND seq = (c ->> 1)::bigint;
+            DELETE FROM mentions WHERE room_id = p_room AND seq = (c ->> 1)::bigint;
+        WHEN 'member' THEN
+            -- A later member event ends a subscription; an older one (folded again) does not.
+            DELETE FROM readers WHERE room_id = p_room AND user_id = c ->> 1
+                AND joined_seq < (c ->> 3)::bigint;
+            INSERT INTO members (room_id, user_id, role, joined_seq, joined_at)
+            VALUES (p_room, c ->> 1, c ->> 2, (c ->> 3)::bigint, (c ->> 4)::bigint)
+            ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role;
+            PERFORM receive_v1(p_room, c ->> 1, (c ->> 5)::bigint, (c ->> 6)::bigint);
+        WHEN 'drop' THEN
+            DELETE FROM members WHERE room_id = p_room AND user_id = c ->> 1;
+        WHEN 'room' THEN
+            INSERT INTO rooms (
+                room_id, kind, visibility, history, e2ee, created_at, name, topic, folded_name)
+            VALUES (c ->> 1, c ->> 2, c ->> 3, c ->> 4, (c ->> 5)::boolean, (c ->> 6)::bigint,
+                c ->> 7, c ->> 8, c ->> 9)
+            ON CONFLICT (room_id) DO UPDATE SET
+                kind = excluded.kind, visibility = excluded.visibility,
+                history = excluded.history, e2ee = excluded.e2ee,
+                created_at = excluded.created_at, name = excluded.name,
+                topic = excluded.topic, folded_name = excluded.folded_name;
+        END CASE;
+    END LOOP;
+    UPDATE applied SET seq = p_to WHERE room_id = p_room;
+    RETURN p_to;
+END
+$$;
+
+-- Appends to many rooms, each all or nothing on its own condition, all of them in one transaction.
+-- Batch i is element i of the b_ arrays (rooms ascending, each once); e_batch, c_batch and g_batch
+-- say which batch an event, a claim or a blanking belongs to. Returns what was refused: of batch i
+-- the head (-1: no log), once for each claim that is taken, or with nulls when none is.
+CREATE FUNCTION append_v1(
+    b_room text[], b_if_head bigint[], b_head bigint[], b_n bigint[],
+    e_batch int[], e_seq bigint[], e_type smallint[], e_at bigint[], e_n bigint[], e_id text[],
+    e_sender text[], e_device text[], e_client text[], e_content bytea[], e_target bigint[],
+    e_reply bigint[], e_thread bigint[], e_mentions text[], e_files text[], e_expires bigint[],
+    e_gone smallint[],
+    c_batch int[], c_client text[], c_sender text[], c_seq bigint[], c_digest bytea[], c_at bigint[],
+    g_batch int[], g_seq bigint[], g_gone smallint[])
+RETURNS TABLE (
+    batch int, head bigint, sender_id text, client_id text, seq bigint, digest bytea, at bigint)
+LANGUAGE plpgsql
+-- One plan for all calls, by the primary keys: what the planner guesses of arrays and of a young
+-- table's statistics leads to whole scans.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_keys bigint[];
+    v_heads bigint[];
+    v_ok boolean[];
+    v_all boolean;
+BEGIN
+    -- Locks first, always in the order of room ids: two processes never wait for each other. The
+    -- statements after it see what the holders before committed.
+    WITH locked AS MATERIALIZED (
+        SELECT l.key, l.room_id, l.head FROM logs l
+        WHERE l.room_id = ANY (b_room) ORDER BY l.room_id FOR NO KEY UPDATE)
+    SELECT array_agg(l.key ORDER BY b.i), array_agg(coalesce(l.head, -1) ORDER BY b.i),
+        array_agg(coalesce(l.head = b.if_head, false) ORDER BY b.i)
+    INTO v_keys, v_heads, v_ok
+    FROM unnest(b_room, b_if_head) WITH ORDINALITY AS b (room_id, if_head, i)
+    LEFT JOIN locked l ON l.room_id = b.room_id;
+
+    FOR batch, sender_id, client_id, seq, digest, at IN
+        SELECT g.batch, c.sender_id, c.client_id, c.seq, c.digest, c.at
+        FROM unnest(c_batch, c_client, c_sender) AS g (batch, client_id, sender_id)
+        JOIN claims c ON c.client_id = g.client_id AND c.log = v_keys[g.batch]
+            AND c.sender_id = g.sender_id
+    LOOP
+        head := v_heads[batch];
+        v_ok[batch] := false;
+        RETURN NEXT;
+    END LOOP;
+
+    v_all := true = ALL (v_ok);
+    IF NOT v_all THEN
+        FOR i IN 1 .. array_length(v_ok, 1) LOOP
+            IF v_heads[i] <> b_if_head[i] THEN
+                batch := i; head := v_heads[i];
+                sender_id := NULL; client_id := NULL; seq := NULL; digest := NULL; at := NULL;
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+    END IF;
+
+    UPDATE logs l SET head = b.head, n = coalesce(b.n, l.n)
+    FROM unnest(v_keys, b_head, b_n, v_ok) AS b (key, head, n, ok)
+    WHERE l.key = b.key AND b.ok;
+
+    INSERT INTO events (
+        log, seq, type, at, n, id, sender_id, device_id, client_id, content, target_seq, reply_to,
+        thread_seq, mentions, file_ids, expires_at, gone)
+    SELECT v_keys[e.batch], e.seq, e.type, e.at, e.n, e.id, e.sender_id, e.device_id, e.client_id,
+        e.content, e.target_seq, e.reply_to, e.thread_seq, e.mentions, e.file_ids, e.expires_at,
+        e.gone
+    FROM unnest(
+        e_batch, e_seq, e_type, e_at, e_n, e_id, e_sender, e_device, e_client, e_content, e_target,
+        e_reply, e_thread, e_mentions, e_files, e_expires, e_gone
+    ) AS e (
+        batch, seq, type, at, n, id, sender_id, device_id, client_id, content, target_seq,
+        reply_to, thread_seq, mentions, file_ids, expires_at, gone)
+    WHERE v_all OR v_ok[e.batch];
+
+    INSERT INTO claims (client_id, log, sender_id, seq, digest, at)
+    SELECT c.client_id, v_keys[c.batch], c.sender_id, c.seq, c.digest, c.at
+    FROM unnest(c_batch, c_client, c_sender, c_seq, c_digest, c_at)
+        AS c (batch, client_id, sender_id, seq, digest, at)
+    WHERE v_all OR v_ok[c.batch];
+
+    IF g_batch <> '{}' THEN
+        UPDATE events e SET content = NULL, mentions = NULL, file_ids = NULL, gone = g.gone
+        FROM unnest(g_batch, g_seq, g_gone) AS g (batch, seq, gone)
+        WHERE v_ok[g.batch] AND e.log = v_keys[g.batch] AND e.seq = g.seq AND e.gone IS NULL;
+    END IF;
+END
+$$;

@@ -1,0 +1,247 @@
+"""PostgreSQL for tests: one server for a test run, and a fresh database on it for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import msgspec
+
+from server.kernel.clock import Virtual
+from server.kernel.config import Postgres
+from tests.support.servers.base import (
+    Missing,
+    Process,
+    apt_install,
+    find_program,
+    free_port,
+    missing,
+    server_folder,
+)
+
+USER, PASSWORD = "app", "correct-horse"
+ADVICE = "install the package postgresql, or set HUBBUB_TEST_POSTGRES to an address"
+START_S = 60.0
+FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+_numbers = itertools.count(1)
+
+
+def binaries() -> Path:
+    """The folder of the server's programs. Raises Missing."""
+    for attempt in range(2):
+        homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+        found = find_program("initdb", *homes)
+        if found is not None:
+            return Path(os.path.realpath(found)).parent
+        if attempt == 0 and not apt_install("postgresql"):
+            break
+    raise Missing(ADVICE)
+
+
+def _version(folder: Path) -> int:
+    number = re.match(r"\d+", folder.parent.name)
+    return int(number[0]) if number else 0
+
+
+class PostgresServer:
+    """A server of our own. It may be killed, frozen and started again."""
+
+    def __init__(self, folder: Path, *, durable: bool, options: tuple[str, ...] = ()) -> None:
+        self.folder, self.port = folder, free_port()
+        self._bin = binaries()
+        self._owner = "postgres" if os.geteuid() == 0 else None
+        settings = (
+            f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}",
+            *(() if durable else FAST), *options,
+        )  # fmt: skip
+        command = [str(self._bin / "postgres"), "-D", str(folder / "data")]
+        for setting in settings:
+            command += ["-c", setting]
+        self.process = Process("postgres", command, folder, user=self._owner)
+
+    def config(self, database: str = "postgres", **given: object) -> Postgres:
+        fields = {
+            "host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD,
+            "database": database,
+        }  # fmt: skip
+        return msgspec.convert({**fields, **given}, Postgres)
+
+    def make(self) -> None:
+        """initdb, with SCRAM passwords."""
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD, "utf-8")
+        self._give(self.folder)
+        self._give(secret)
+        subprocess.run(
+            [
+                self._bin / "initdb", "-D", self.folder / "data", "-U", USER,
+                f"--pwfile={secret}", "-A", "scram-sha-256", "-N", "-E", "UTF8",
+                "--locale=C.UTF-8",
+            ],
+            check=True, capture_output=True, user=self._owner,
+            extra_groups=[] if self._owner else None, cwd=self.folder, timeout=120,
+        )  # fmt: skip
+
+    def _give(self, path: Path) -> None:
+        if self._owner is not None:
+            shutil.chown(path, self._owner, self._owner)
+
+    def start(self) -> None:
+        self.process.start(self._ready, within_s=START_S)
+
+    def _ready(self) -> bool:
+        line = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(line, check=False).returncode == 0
+
+    def kill(self) -> None:
+        """kill -9, the server and every process it made."""
+        children = self._children()
+        self.process.kill()
+        _signal(children, signal.SIGKILL)
+        give_up = time.monotonic() + 10
+        while any(_alive(pid) for pid in children) and time.monotonic() < give_up:
+            time.sleep(0.01)
+
+    def freeze(self) -> None:
+        self.process.freeze()
+        _signal(self._children(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        _signal(self._children(), signal.SIGCONT)
+        self.process.thaw()
+
+    def stop(self) -> None:
+        """Fast: connections are cut, data is flushed."""
+        if self.process.running:
+            self.thaw()
+            self.process.signal(signal.SIGINT)
+        self.process.stop()
+
+    def _children(self) -> list[int]:
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@contextmanager
+def postgres_server(
+    *, durable: bool = False, options: tuple[str, ...] = ()
+) -> Iterator[PostgresServer]:
+    """A server of the test's own; `durable`: with fsync, as in production."""
+    with server_folder("pg") as folder:
+        try:
+            server = PostgresServer(folder, durable=durable, options=options)
+        except Missing as error:
+            missing("PostgreSQL", str(error))
+            raise
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+_shared: Postgres | None = None
+_stack = ExitStack()
+atexit.register(_stack.close)
+
+
+def shared_postgres() -> Postgres:
+    """How to reach the test run's server: the given one, or one of its own until the run ends."""
+    global _shared
+    if _shared is None:
+        given = os.environ.get("HUBBUB_TEST_POSTGRES")
+        _shared = _given(given) if given else _stack.enter_context(postgres_server()).config()
+    return _shared
+
+
+def _given(address: str) -> Postgres:
+    """postgresql://user:password@host:port/database, of a user who may make databases."""
+    parts = urlsplit(address)
+    return Postgres(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 5432,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=parts.path.lstrip("/") or "postgres",
+    )
+
+
+async def run_sql(config: Postgres, *statements: str) -> None:
+    """As an operator would, on a connection of its own."""
+    connection = await asyncpg.connect(
+        host=config.host, port=config.port, user=config.user, password=config.password,
+        database=config.database, timeout=10, ssl=False,
+    )  # fmt: skip
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+_templates: dict[tuple[str, int], str] = {}
+
+
+async def _template(server: Postgres) -> str:
+    """A database with all migrations done, to be copied."""
+    from storage.postgres import open_postgres
+
+    key = (server.host, server.port)
+    if key not in _templates:
+        name = f"hubbub_template_{os.getpid()}"
+        await run_sql(server, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+        config = msgspec.structs.replace(server, database=name)
+        await (await open_postgres(config, clock=Virtual())).close()
+        _templates[key] = name
+        atexit.register(_drop_template, server, name)
+    return _templates[key]
+
+
+def _drop_template(server: Postgres, name: str) -> None:
+    """Only a given server outlives the run."""
+    if os.environ.get("HUBBUB_TEST_POSTGRES"):
+        asyncio.run(run_sql(server, f"DROP DATABASE IF EXISTS {name}"))
+
+
+@asynccontextmanager
+async def fresh_database(
+    server: Postgres | None = None, *, migrated: bool = True, **given: object
+) -> AsyncIterator[Postgres]:
+    """A database of the test's own, dropped at the end. `given`: other fields of the config."""
+    server = shared_postgres() if server is None else server
+    name = f"hubbub_test_{os.getpid()}_{next(_numbers)}"
+    template = f" TEMPLATE {await _template(server)}" if migrated else ""
+    await run_sql(server, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}{template}")
+    try:
+        yield msgspec.structs.replace(server, database=name, **given)
+    finally:
+        await run_sql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
