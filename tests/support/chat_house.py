@@ -94,22 +94,24 @@ class Person:
 class House:
     """Everything around chat, in memory."""
 
-    def __init__(self, config: Config | None = None, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        store: MemoryStore | None = None,
+        clock: Virtual | None = None,
+    ) -> None:
         self.config = config or Config()
         self.store = store or open_memory()
-        self.clock = Virtual()
+        self.clock = clock or Virtual()
         self.ids = SeededIds()
         self.outlet = FakeOutlet()
         self.tasks = TaskOwner("test")
-        self._sockets = itertools.count(1)
-        self._client_ids = SeededIds(2)
+        self.sockets = itertools.count(1)
+        self.client_ids = SeededIds(2)
         self._make()
 
     def _make(self) -> None:
-        self.chat = Chat(
-            self.store, self.outlet, clock=self.clock, ids=self.ids,
-            config=self.config, tasks=self.tasks,
-        )  # fmt: skip
+        self.chat = self.make_chat()
         self.presence = PresencePart(
             self.store, self.outlet, clock=self.clock, config=self.config, tasks=self.tasks
         )
@@ -117,6 +119,12 @@ class House:
             event.name: event for event in (*events.bind(self.chat), *self.presence.events)
         }
         self._routes: list[BoundRoute] = list(routes.bind(self.chat))
+
+    def make_chat(self) -> Chat:
+        return Chat(
+            self.store, self.outlet, clock=self.clock, ids=self.ids,
+            config=self.config, tasks=self.tasks,
+        )  # fmt: skip
 
     async def crashes(self) -> None:
         """The process dies (nothing is flushed) and starts again on the same store."""
@@ -142,7 +150,7 @@ class House:
         return other
 
     def context(self, user_id: str) -> Context:
-        number = next(self._sockets)
+        number = next(self.sockets)
         return Context(
             UserId(user_id),
             DeviceId(f"device-{number}"),
@@ -151,7 +159,7 @@ class House:
         )
 
     def client_id(self) -> str:
-        return self._client_ids.new(self.clock.now_ms())
+        return self.client_ids.new(self.clock.now_ms())
 
     async def event(self, ctx: Context, name: str, payload: Any) -> Any:
         bound = self._events[name]
@@ -188,10 +196,14 @@ class House:
             step = min(0.25, seconds) if seconds <= 30 else seconds - 30
             self.clock.advance(step)
             seconds -= step
-            self.chat.tick()
-            self.presence.tick()
-            await self.chat.upkeep.tick()
-            await self.settle()
+            await self.ticks()
+
+    async def ticks(self) -> None:
+        """What the services do when they look at the clock."""
+        self.chat.tick()
+        self.presence.tick()
+        await self.chat.upkeep.tick()
+        await self.settle()
 
     async def log_of(self, room_id: str) -> list[Any]:
         rows, _ = await self.store.log.read(room_id, limit=100_000, max_bytes=1 << 40)  # type: ignore[arg-type]

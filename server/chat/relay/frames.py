@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from storage.api import Event
+from server.kernel.ids import DeviceId, EventId, LogId, RoomId, Seq, UserId
+from storage.api import Event, EventType, Gone, Mentions
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, tag="e"):
@@ -24,8 +25,36 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="e"):
 
     @property
     def event(self) -> Event:
-        found = msgspec.json.decode(self.own, type=Event)
-        return msgspec.structs.replace(found, n=self.n)
+        found = _event.decode(self.own)
+        content = None if bytes(found.content) == b"null" else msgspec.Raw(bytes(found.content))
+        return Event(
+            found.room_id, found.log_id, found.seq, found.id, found.at, found.type,
+            found.sender_id, found.device_id, content, found.client_id, found.target_seq,
+            found.reply_to, found.thread_seq, found.mentions, found.file_ids, found.expires_at,
+            found.gone, self.n,
+        )  # fmt: skip
+
+
+class _EventJson(msgspec.Struct, frozen=True):
+    """`storage.api.Event` as decoded: of a union with Raw the decoder takes null only."""
+
+    room_id: RoomId
+    log_id: LogId
+    seq: Seq
+    id: EventId
+    at: int
+    type: EventType
+    sender_id: UserId
+    device_id: DeviceId
+    content: msgspec.Raw
+    client_id: str | None = None
+    target_seq: Seq | None = None
+    reply_to: Seq | None = None
+    thread_seq: Seq | None = None
+    mentions: Mentions | None = None
+    file_ids: tuple[str, ...] = ()
+    expires_at: int | None = None
+    gone: Gone | None = None
 
 
 class ToRoom(msgspec.Struct, frozen=True, array_like=True, tag="r"):
@@ -73,6 +102,7 @@ RoomFrame = Stored | ToRoom
 UserFrame = ToUser | Admitted | ReaderIn | ReaderOut | Blocked
 
 _pack = msgspec.msgpack.Encoder().encode
+_event = msgspec.json.Decoder(_EventJson)
 _room: msgspec.msgpack.Decoder[RoomFrame] = msgspec.msgpack.Decoder(RoomFrame)
 _user: msgspec.msgpack.Decoder[UserFrame] = msgspec.msgpack.Decoder(UserFrame)
 
