@@ -21,6 +21,7 @@ from server.http.app import make_app, runner_options
 from server.http.metrics import Counts, MetricSource
 from server.hub.hub import Hub
 from server.hub.transport.acceptor import Acceptor, HeadLimits
+from server.hub.transport.handover import READ_MAX, Handover
 from server.hub.transport.polling import add_polling
 from server.kernel.clock import Clock, System
 from server.kernel.config import Config
@@ -77,8 +78,11 @@ class Server:
         open_store: OpenStore = open_folder,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        workers_folder: Path | None = None,
     ) -> None:
+        """`workers_folder`: the port is shared with other workers, who meet there."""
         self.config = config
+        self._workers_folder = workers_folder
         self.clock = clock or System()
         self.ids = ids or RandomIds()
         self.port = 0
@@ -122,12 +126,15 @@ class Server:
         self.port = await self.acceptor.listen(self.config.server.host, self.config.server.port)
         self._closers.append(self.acceptor.close)
         self._closers.append(self.hub.drain)
+        self._closers.append(self._stop_listening)
         gc.collect()
         gc.freeze()
         log.info("server.started", port=self.port, registration=self.config.registration)
 
     async def close(self) -> None:
-        """Not ready any more; sockets are told; what is under way ends; stores are flushed."""
+        """Not ready any more, new connections go elsewhere; sockets are told; what is under way
+        ends; stores are flushed.
+        """
         self._draining = True
         while self._closers:
             await self._closers.pop()()
@@ -172,11 +179,14 @@ class Server:
             trusted=self._trusted,
             acceptor=self.acceptor,
         )
+        app.on_response_prepare.append(self._part)
         return app
 
     def _numbers(self) -> list[MetricSource]:
         commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
         numbers: list[MetricSource] = [_HubNumbers(self.hub)]
+        if self.acceptor.handover is not None:
+            numbers.append(Counts("handover_", self.acceptor.handover.counts))
         return [*numbers, Counts("store_", commits)] if commits is not None else numbers
 
     def _make_acceptor(self) -> Acceptor:
@@ -186,7 +196,26 @@ class Server:
             None,
             limits=HeadLimits(limits.head_bytes, limits.request_head_s),
             trusted=self._trusted,
+            handover=self._make_handover(),
+            serves_sockets=self.config.has_role("hub"),
         )
+
+    def _make_handover(self) -> Handover | None:
+        if self._workers_folder is None:
+            return None
+        limits = self.config.limits
+        return Handover(
+            self._workers_folder, max_bytes=limits.head_bytes + limits.max_payload_bytes + READ_MAX
+        )
+
+    async def _stop_listening(self) -> None:
+        self.acceptor.stop_listening()
+
+    async def _part(self, request: web.Request, response: web.StreamResponse) -> None:
+        """While draining no connection is kept: the next request goes to another server."""
+        if self._draining:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
     async def _close_accounts(self) -> None:
         self.accounts.close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from server.cli.terms import Refused, complain, read_config, say
-from server.kernel.config import Config
+from server.kernel.config import Config, Role
 from server.kernel.errors import AppError
 
 app = typer.Typer(
@@ -24,18 +24,24 @@ File = Annotated[Path | None, typer.Option("--config", help="A TOML file.")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="The port; 0 takes a free one.")]
 Limits = Annotated[str, typer.Option(help='"off": no rate limits (loopback only).')]
+Workers = Annotated[int | None, typer.Option(help="Processes that share the port.")]
+Roles = Annotated[
+    str | None, typer.Option("--role", help="hub, api, worker (with commas), or all.")
+]
 Name = Annotated[str, typer.Argument(help="The user name.")]
 
 
 @app.command()
 def serve(
     data: Data = None, host: Host = None, port: Port = None, config: File = None,
-    limits: Limits = "on",
+    limits: Limits = "on", workers: Workers = None, role: Roles = None,
 ) -> None:  # fmt: skip
     """Start the server; an empty data folder is enough."""
     from server.cli import serving
 
-    serving.serve(_config(config, data, host=host, port=port, limits=limits))
+    cluster = {"workers": workers, "roles": None if role is None else _roles(role)}
+    checked = _config(config, data, host=host, port=port, limits=limits, cluster=cluster)
+    raise typer.Exit(serving.serve(checked))
 
 
 @app.command()
@@ -188,11 +194,21 @@ def run(arguments: Sequence[str]) -> int:
 
 def _config(
     path: Path | None, data: Path | None, *, host: str | None = None, port: int | None = None,
-    limits: str = "on",
+    limits: str = "on", cluster: Mapping[str, object] | None = None,
 ) -> Config:  # fmt: skip
     if limits not in ("on", "off"):
         raise Refused(f'--limits is "on" or "off", not {limits!r}.')
     return read_config(
         path, limits_off=limits == "off", data=None if data is None else str(data),
-        host=host, port=port,
+        host=host, port=port, cluster=cluster,
     )  # fmt: skip
+
+
+def _roles(text: str) -> list[str]:
+    roles = [role.strip() for role in text.split(",")]
+    for role in roles:
+        if role == "media":
+            raise Refused("--role media: calls through the server are not part of this version.")
+        if role not in get_args(Role):
+            raise Refused(f"--role {role!r} is none of {', '.join(get_args(Role))}.")
+    return roles

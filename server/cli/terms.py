@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ def complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def read_config(path: Path | None, *, limits_off: bool = False, **server: Any) -> Config:
-    """File, environment, then the command line's `server` settings (None: not given).
+def read_config(
+    path: Path | None,
+    *,
+    limits_off: bool = False,
+    cluster: Mapping[str, Any] | None = None,
+    **server: Any,
+) -> Config:
+    """File, environment, then the command line's `cluster` and `server` settings (None: not given).
 
     Raises:
         Refused: the configuration is wrong, or limits are off where strangers could come.
     """
     overrides: dict[str, Any] = {
-        "server": {name: value for name, value in server.items() if value is not None}
+        "server": {name: value for name, value in server.items() if value is not None},
+        "cluster": {name: value for name, value in (cluster or {}).items() if value is not None},
     }
     if limits_off:
         from server.kernel.config import NO_LIMITS

@@ -18,6 +18,7 @@ from server.http.metrics import Metrics, MetricSource
 from server.http.openapi import describe
 from server.http.pages import Pages
 from server.http.problems import problem
+from server.http.roles import only_for
 from server.kernel import json
 from server.kernel.clock import Clock, System
 from server.kernel.config import Config
@@ -40,6 +41,9 @@ def _quiet_logger() -> logging.Logger:
     return logger
 
 
+ENDING_S = 10.0
+"""How long requests under way may take once the server ends."""
+
 LINGER_S = 0.5
 """How long the rest of a refused body is read and thrown away."""
 
@@ -56,6 +60,7 @@ def runner_options(config: Config) -> dict[str, Any]:
         # Also what bounds a half-sent head on a connection kept alive: aiohttp waits an hour.
         "keepalive_timeout": config.limits.request_head_s,
         "lingering_time": LINGER_S,
+        "shutdown_timeout": ENDING_S,
     }
 
 
@@ -89,7 +94,7 @@ def make_app(
     dispatch = Dispatch(config, access, clock)
     numbers = Metrics(metrics)
     app = web.Application(
-        middlewares=[_unmatched(dispatch, Pages(web_root))],
+        middlewares=[only_for(config.cluster.roles), _unmatched(dispatch, Pages(web_root))],
         client_max_size=config.limits.max_payload_bytes,
     )
     for bound in routes:

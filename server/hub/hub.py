@@ -33,6 +33,8 @@ from server.kernel.outlet import SocketObserver
 log = get_logger(__name__)
 
 DRAIN_STEP_S = 0.05
+ACKS_S = 3.0
+"""How long a socket may stay for the answers to what it sent before the drain."""
 SLOW = "slow"
 
 
@@ -116,7 +118,8 @@ class Hub:
 
     async def drain(self, seconds: float | None = None) -> None:
         """Refuse new sockets and send the others away, spread over `seconds`
-        (default: `server.drain_s`), so that not all of them come back in one instant.
+        (default: `server.drain_s`), so that not all of them come back in one instant. Answers under
+        way are sent first.
         """
         over_s = self._config.server.drain_s if seconds is None else seconds
         self._login.draining = True
@@ -124,11 +127,29 @@ class Hub:
         sockets = tuple(self.engine.sockets.values())
         steps = max(1, int(over_s / DRAIN_STEP_S))
         share = max(1, -(-len(sockets) // steps))
+        waiting: list[Session] = []
         for first in range(0, len(sockets), share):
-            for socket in sockets[first : first + share]:
-                if isinstance(socket.user, Session):
-                    self.outlet.end(socket.user, "shutdown")
+            going = [one.user for one in sockets[first : first + share]]
+            waiting = self._send_away(waiting + [one for one in going if isinstance(one, Session)])
             await asyncio.sleep(DRAIN_STEP_S if over_s > 0 else 0)
+        for _ in range(int(ACKS_S / DRAIN_STEP_S)):
+            waiting = self._send_away(waiting)
+            if not waiting:
+                return
+            await asyncio.sleep(DRAIN_STEP_S)
+        for session in waiting:
+            self.outlet.end(session, "shutdown")
+
+    def _send_away(self, sessions: list[Session]) -> list[Session]:
+        """Returns those that have to wait for an answer; nothing more is read from them."""
+        waiting: list[Session] = []
+        for session in sessions:
+            if session.pending and not session.socket.closed:
+                session.socket.pause()
+                waiting.append(session)
+            else:
+                self.outlet.end(session, "shutdown")
+        return waiting
 
     async def close(self) -> None:
         """End what is left, at once."""

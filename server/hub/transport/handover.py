@@ -41,7 +41,9 @@ BACKLOG = 1_024
 REST_S = 0.5
 """Until accepting is tried again when descriptors have run out."""
 
-_READ = 262_144
+READ_MAX = 262_144
+"""What a loop reads at once: so much of a body may come with the head."""
+
 _TAG_BYTES = 6
 _TAG = re.compile(r"[A-Za-z0-9_-]{8}")
 _TAKEN = b"k"
@@ -216,7 +218,7 @@ class Handover:
         loop = asyncio.get_running_loop()
         seen = bytearray(data)
         while len(seen) < 4 or len(seen) < 4 + int.from_bytes(seen[:4], "big"):
-            chunk = await loop.sock_recv(way, _READ)
+            chunk = await loop.sock_recv(way, READ_MAX)
             if not chunk or len(seen) > self._max_bytes:
                 raise ConnectionError
             seen += chunk
@@ -242,7 +244,7 @@ async def _first(way: socket.socket) -> tuple[bytes, list[int]]:
     """The first bytes and the descriptor that comes with them."""
     while True:
         try:
-            data, descriptors, _, _ = socket.recv_fds(way, _READ, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(way, READ_MAX, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             await _readable(way)
         else:
