@@ -156,8 +156,8 @@ class Listener:
     async def _run(self) -> None:
         try:
             while self._learn or self._rows or self._drop:
+                await self._step_rows(_some(self._rows))  # first: when he went, then that he went
                 await self._step_learn(_some(self._learn))
-                await self._step_rows(_some(self._rows))
                 await self._step_drop()
         except Unavailable:
             self._retry_at = self._clock.monotonic() + RETRY_S

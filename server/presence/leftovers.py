@@ -9,7 +9,7 @@ from server.kernel.errors import Unavailable
 from server.kernel.ids import NodeId, UserId
 from server.kernel.logs import get_logger
 from server.kernel.tasks import TaskOwner
-from server.presence.signals import Died, Input
+from server.presence.signals import Died, Input, Set
 from storage.api import Accounts, PresenceRow, SharedPresence
 
 AT_ONCE = 500
@@ -116,6 +116,7 @@ class Leftovers:
             if row.status != "invisible" and (row.last_seen_at or 0) < at_ms:
                 row = PresenceRow(user_id, row.status, row.text, at_ms)
                 await self._accounts.put_presence(row)
+                self._feed(Set(user_id, row))
                 self._settings_changed(user_id)
         for user_id in users:
             self._left.pop(user_id, None)

@@ -27,12 +27,14 @@ from server.presence.signals import (
     Keep,
     Opened,
     Output,
+    Read,
     Say,
     Set,
     Shown,
     Tell,
     Tick,
     Unwatched,
+    Watched,
 )
 from server.presence.state import Presence, shown_away
 from server.presence.watchers import Watchers
@@ -109,8 +111,7 @@ class PresenceService:
         else:
             self._watch(ctx, known)
             await self._neighbours.learn([i for i in known if i in self._watchers])
-            unknown = [i for i in known if i not in self._core]
-            rows = await self._store.accounts.presence(unknown) if unknown else {}
+            rows = await self._unlearned([i for i in known if i not in self._core])
         now = self._clock.monotonic()
         return {
             user_id: _view(
@@ -119,6 +120,17 @@ class PresenceService:
             )
             for user_id in sorted(known)
         }
+
+    async def _unlearned(self, user_ids: Collection[UserId]) -> dict[UserId, PresenceRow]:
+        """Nobody said how these are: their rows, and what will be heard of them is news."""
+        if not user_ids:
+            return {}
+        rows = await self._store.accounts.presence(user_ids)
+        for user_id in user_ids:
+            if user_id in self._watchers:
+                row = rows.get(user_id) or PresenceRow(user_id)
+                self._feed(Watched(user_id, row, Read(user_id, {}, 0.0, whole=False)))
+        return rows
 
     def _watch(self, ctx: Context, user_ids: Collection[UserId]) -> None:
         if ctx.socket_id not in self._open:
