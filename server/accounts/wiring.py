@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,9 +27,12 @@ from storage.api import Store
 FEATURES = ("totp", "password_change", "invites", "login_links", "devices")
 
 
-@dataclass(frozen=True)
+@dataclass
 class AccountsPart:
-    """Each member has one purpose; handlers and the command line pick what they need."""
+    """Each member has one purpose; handlers and the command line pick what they need.
+
+    `announced`: in a cluster, what all nodes offer.
+    """
 
     config: Config
     clock: Clock
@@ -42,6 +45,7 @@ class AccountsPart:
     people: People
     operator: Operator
     features: tuple[str, ...]
+    announced: Callable[[], Sequence[str]] | None = None
 
     def authenticate(self, token: str) -> Context | Awaitable[Context]:
         """See Authenticator.authenticate."""
@@ -58,7 +62,7 @@ class AccountsPart:
     def server_info(self) -> ServerInfo:
         limits = self.config.limits
         return ServerInfo(
-            program_version(), list(self.features),
+            program_version(), list(self.announced() if self.announced else self.features),
             ServerLimits(
                 limits.packet_bytes, limits.text_chars, limits.send_per_s, limits.send_burst,
                 limits.signup_per_h, limits.connect_per_s, limits.file_bytes,

@@ -52,6 +52,11 @@ class NodeWatch:
         """Ordered; this node is always among them."""
         return tuple(sorted(self._view))
 
+    def first(self, role: str) -> NodeId | None:
+        """The lowest id among the nodes of a role: the one that does what only one should."""
+        able = [n.id for n in self._view.values() if {"all", role} & set(n.roles)]
+        return min(able, default=None)
+
     @property
     def reached(self) -> bool:
         """Whether the last beat reached the store."""

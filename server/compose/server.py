@@ -1,4 +1,4 @@
-"""Names the concrete classes and wires them: the only place that does."""
+"""One process's server: its parts made, started, and ended in the right order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from server.accounts.wiring import AccountsPart
 from server.chat.wiring import Chat
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
+from server.compose.cluster import ClusterPart, new_node_id
+from server.compose.stores import open_shared, open_store
 from server.http.app import make_app, runner_options
 from server.http.metrics import Counts, MetricSource
 from server.hub.hub import Hub
@@ -31,39 +33,10 @@ from server.kernel.logs import get_logger
 from server.kernel.peer import TrustedProxies
 from server.kernel.tasks import TaskOwner
 from server.presence import wiring as presence_wiring
-from storage.api import Store
+from storage.api import Check, Shared, Store
 
 log = get_logger(__name__)
 OpenStore = Callable[[Config], Awaitable[Store]]
-
-
-async def open_folder(config: Config, *, beside: bool = False) -> Store:
-    """The embedded shape's store. Raises Unavailable with what to do.
-
-    `beside`: if a server has the folder, come beside it (accounts only).
-    """
-    from storage.sqlite import DataError, DataInUse, open_sqlite
-
-    try:
-        folder = _make_folder(Path(config.server.data))
-        try:
-            return await open_sqlite(folder, clock=System())
-        except DataInUse:
-            if not beside:
-                raise
-            return await open_sqlite(folder, clock=System(), readers=1, beside=True)
-    except DataError as error:
-        raise Unavailable(str(error)) from None
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(
-            f"The data folder {folder} cannot be made: {error.strerror}. Choose another by --data."
-        ) from None
-    return folder
 
 
 class Server:
@@ -75,7 +48,7 @@ class Server:
         self,
         config: Config,
         *,
-        open_store: OpenStore = open_folder,
+        open_store: OpenStore = open_store,
         clock: Clock | None = None,
         ids: Ids | None = None,
         workers_folder: Path | None = None,
@@ -83,6 +56,8 @@ class Server:
         """`workers_folder`: the port is shared with other workers, who meet there."""
         self.config = config
         self._workers_folder = workers_folder
+        self.node_id = new_node_id()
+        self.cluster: ClusterPart | None = None
         self.clock = clock or System()
         self.ids = ids or RandomIds()
         self.port = 0
@@ -115,6 +90,7 @@ class Server:
         """Raises OSError when the port cannot be had, AppError when the data folder cannot."""
         self.store = await self._open_store(self.config)
         self._closers.append(self.store.close)
+        self.shared = await open_shared(self.config, self.node_id, self.clock)
         self._closers.append(self.tasks.close)
         await self._make_parts()
         self._closers.append(self.hub.close)
@@ -148,6 +124,9 @@ class Server:
         self.hub = Hub(config, authenticate=self.accounts.authenticate, clock=clock)
         self.accounts.attach_outlet(self.hub.outlet)
         await self.hub.start()
+        if self.shared is not None:
+            await self._make_cluster(self.shared)
+            return
         self.chat = Chat(
             store, self.hub.outlet, clock=clock, ids=ids, config=config, tasks=self.tasks
         )
@@ -158,6 +137,27 @@ class Server:
         )
         self._closers.append(self.presence.close)
 
+    async def _make_cluster(self, shared: Shared) -> None:
+        """Chat and presence as one of many nodes has them."""
+        config, clock, store, tasks = self.config, self.clock, self.store, self.tasks
+        cluster = self.cluster = ClusterPart(
+            config, store, shared, node_id=self.node_id, hub=self.hub, accounts=self.accounts,
+            clock=clock, tasks=tasks,
+        )  # fmt: skip
+        self._closers.append(cluster.close)
+        self.chat = Chat(
+            store, cluster.relay.local, clock=clock, ids=self.ids, config=config, tasks=tasks,
+            relay=cluster.relay, leads=cluster.leads,
+        )  # fmt: skip
+        self.chat.start()
+        self._closers.append(self.chat.close)
+        self.presence = presence_wiring.build(
+            config, store, outlet=self.hub.outlet, clock=clock, tasks=tasks,
+            node_id=self.node_id, shared=shared.presence, fanout=cluster.presence_port,
+        )  # fmt: skip
+        self._closers.append(self.presence.close)
+        await cluster.start(self.presence)
+
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config
         hub.mount((*chat_events.bind(self.chat), *self.presence.events))
@@ -167,7 +167,7 @@ class Server:
             config,
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
-            checks={**self.store.checks, "hub": self._check_draining},
+            checks={**self.store.checks, **self._shared_checks(), "hub": self._check_draining},
             metrics=self._numbers(),
             web_root=web_folder(),
             clock=self.clock,
@@ -181,6 +181,9 @@ class Server:
         )
         app.on_response_prepare.append(self._part)
         return app
+
+    def _shared_checks(self) -> Mapping[str, Check]:
+        return {} if self.shared is None else self.shared.checks
 
     def _numbers(self) -> list[MetricSource]:
         commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
@@ -238,7 +241,7 @@ class _HubNumbers:
 
 @asynccontextmanager
 async def running_server(
-    config: Config, *, open_store: OpenStore = open_folder, clock: Clock | None = None
+    config: Config, *, open_store: OpenStore = open_store, clock: Clock | None = None
 ) -> AsyncIterator[Server]:
     """`async with running_server(config) as server: server.url`"""
     server = Server(config, open_store=open_store, clock=clock)
@@ -251,7 +254,7 @@ async def running_server(
 
 def web_folder() -> Path | None:
     """The built page: of a checkout, or packaged. None: a plain page says how to build it."""
-    checkout = Path(__file__).resolve().parent.parent / "clients" / "web" / "dist"
+    checkout = Path(__file__).resolve().parents[2] / "clients" / "web" / "dist"
     for folder in (checkout, Path(str(files("server.http"))) / "web"):
         if (folder / "index.html").is_file():
             return folder
