@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TypeVar
 
 from hiredis import HiredisError
@@ -123,12 +124,9 @@ class RedisFanout:
         self._closing = True
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
-            publisher.finish()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
-                    await publisher.lost.wait()
-            except TimeoutError:
-                publisher.abort()
+                    await publisher.finish()
         await self._tasks.close()
         await asyncio.sleep(0)  # the loop closes what was aborted
 

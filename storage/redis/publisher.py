@@ -25,6 +25,7 @@ class Publisher(Link):
         self._bytes = 0
         self._due = False
         self._sent = self._answered = 0
+        self._quiet: asyncio.Event | None = None
         self._call_soon = asyncio.get_running_loop().call_soon
 
     def publish(self, channel: bytes, data: bytes) -> bool:
@@ -50,6 +51,13 @@ class Publisher(Link):
         if b"-" in data:
             error = data[data.index(b"-") + 1 :]
             self.refuse(code_of(error.decode("utf-8", "replace")))
+        if self._quiet is not None and not self.unanswered():
+            self._quiet.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._quiet is not None:
+            self._quiet.set()
 
     def resumed(self) -> None:
         self._leave()
@@ -58,10 +66,13 @@ class Publisher(Link):
         """Messages of which nobody knows whether they left."""
         return self._sent - self._answered + len(self._lines)
 
-    def finish(self) -> None:
-        """Let what waits leave, then close."""
-        self._leave()
-        self.transport.close()
+    async def finish(self) -> None:
+        """Until all is answered. A socket that is closed with answers unread takes back what the
+        server has not read yet.
+        """
+        self._quiet = asyncio.Event()
+        if self.unanswered():
+            await self._quiet.wait()
 
     def _leave(self) -> None:
         self._due = False

@@ -8,8 +8,18 @@ import pytest
 
 from server.kernel.ids import UserId
 from storage.api import NodePresence
-from tests.support.shared import KINDS, LAURA, MAX, NINA, Cluster, a_node, open_cluster
-from tests.support.stores import ALICE, BOB, CAROL
+from tests.support.shared import (
+    ALICE,
+    BOB,
+    CAROL,
+    KINDS,
+    LAURA,
+    MAX,
+    NINA,
+    Cluster,
+    a_node,
+    open_cluster,
+)
 
 ONLINE, AWAY = NodePresence("online", 1_800_000_000_000), NodePresence("away", 0)
 

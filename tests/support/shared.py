@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -12,7 +12,8 @@ import pytest
 
 from server.kernel.clock import System, Virtual
 from server.kernel.config import Redis as Settings
-from server.kernel.ids import NodeId
+from server.kernel.errors import Unavailable
+from server.kernel.ids import NodeId, UserId
 from storage.api import Node, Shared
 from storage.memory import MemoryCluster
 from storage.redis import open_redis
@@ -25,6 +26,7 @@ ALL_KINDS = (
     *(pytest.param(f"redis-{kind}", marks=pytest.mark.slow) for kind in ("tls", "cluster")),
     pytest.param("redis-sentinel", marks=pytest.mark.slow),
 )
+ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 LAURA, MAX, NINA = NodeId("laura"), NodeId("max"), NodeId("nina")
 
 
@@ -126,3 +128,16 @@ async def open_cluster(kind: str) -> AsyncIterator[Cluster]:
 
 def a_node(node_id: NodeId = LAURA, version: str = "1") -> Node:
     return Node(node_id, 1_000, version, ("chat", "calls"), ("hub",))
+
+
+async def until_served(call: Callable[[], Awaitable[object]], within_s: float) -> float:
+    """Try until Redis serves the call again. Returns how long that took."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    while True:
+        try:
+            await call()
+            return loop.time() - started
+        except Unavailable:
+            assert loop.time() - started < within_s, "redis did not come back"
+            await asyncio.sleep(0.05)

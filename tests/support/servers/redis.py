@@ -84,10 +84,10 @@ class Server:
         self.process.kill()
         self.start()
 
-    def ask(self, *command: str, port: int | None = None) -> str:
+    def ask(self, *command: str) -> str:
         """What redis-cli prints, "" while the server does not answer."""
         tls = ["--tls", "--cacert", str(self.tls.ca)] if self.tls else []
-        return _cli(self.port if port is None else port, *tls, *command)
+        return _cli(self.port, *tls, *command)
 
     def flush_all(self) -> None:
         assert self.ask("FLUSHALL") == "OK"
@@ -194,6 +194,10 @@ class Watched:
         """The primary that the Sentinels name."""
         named = _cli(self.sentinels[0][0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
         return next(s for s in self.servers() if str(s.port) in named.split())
+
+    def fail_over(self) -> None:
+        """As an operator does: both servers live on."""
+        assert _cli(self.sentinels[0][0], "SENTINEL", "FAILOVER", self.NAME) == "OK"
 
     def healthy(self) -> bool:
         """As after `start`: the next failover can come."""
