@@ -18,6 +18,8 @@ app = typer.Typer(
 )  # fmt: skip
 user = typer.Typer(no_args_is_help=True, help="Accounts, from the operator's side.")
 app.add_typer(user, name="user")
+bus = typer.Typer(no_args_is_help=True, help="Facts for workers: what waits, what was given up.")
+app.add_typer(bus, name="bus")
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder.")]
 File = Annotated[Path | None, typer.Option("--config", help="A TOML file.")]
@@ -29,6 +31,9 @@ Roles = Annotated[
     str | None, typer.Option("--role", help="hub, api, worker (with commas), or all.")
 ]
 Name = Annotated[str, typer.Argument(help="The user name.")]
+Letters = Annotated[list[str] | None, typer.Argument(help="Ids, as `bus dead` shows them.")]
+Group = Annotated[str | None, typer.Option(help="Of one group of workers only.")]
+Every = Annotated[bool, typer.Option("--all", help="All of them (of the group).")]
 
 
 @app.command()
@@ -117,6 +122,56 @@ def user_list(data: Data = None, config: File = None) -> None:
     from server.cli import people
 
     people.show(_config(config, data))
+
+
+@bus.command("status")
+def bus_status(data: Data = None, config: File = None) -> None:
+    """How many facts wait for each group, and how many it gave up."""
+    from server.cli import bus as bus_
+
+    bus_.status(_config(config, data))
+
+
+@bus.command("dead")
+def bus_dead(
+    group: Group = None, limit: int = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    data: Data = None, config: File = None,
+) -> None:  # fmt: skip
+    """The facts that were given up, oldest first, with the reason."""
+    from server.cli import bus as bus_
+
+    bus_.dead(_config(config, data), group=group, limit=limit, as_json=as_json)
+
+
+@bus.command("replay")
+def bus_replay(
+    ids: Letters = None, group: Group = None, every: Every = False,
+    data: Data = None, config: File = None,
+) -> None:  # fmt: skip
+    """Deliver dead letters again."""
+    from server.cli import bus as bus_
+
+    bus_.replay(_config(config, data), ids or [], group=group, every=every)
+
+
+@bus.command("drop")
+def bus_drop(
+    ids: Letters = None, group: Group = None, every: Every = False,
+    data: Data = None, config: File = None,
+) -> None:  # fmt: skip
+    """Forget dead letters."""
+    from server.cli import bus as bus_
+
+    bus_.drop(_config(config, data), ids or [], group=group, every=every)
+
+
+@bus.command("leave")
+def bus_leave(group: str, data: Data = None, config: File = None) -> None:
+    """Forget a group that nobody serves any more, with all that waits for it."""
+    from server.cli import bus as bus_
+
+    bus_.leave(_config(config, data), group)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -181,9 +182,13 @@ class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_url: str = ""
     """Facts go here as JSON by POST, at least once."""
     webhook_secret: str = ""
-    """Signs them: `X-Hubbub-Signature: sha256=<HMAC of the body, hex>`."""
+    """Signs them: `X-Hubbub-Signature` (docs/protocol.md, "Webhook")."""
     attempts: int = 8
     """After this many a fact goes to the dead letters."""
+    waiting: int = 1_000_000
+    """Facts that may wait for one group; past it the oldest go to the dead letters."""
+    dead: int = 100_000
+    """Dead letters in all; past it the oldest are lost."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -269,10 +274,30 @@ def _check_shape(config: Config) -> None:
             "several workers or roles share their stores: set store.log to postgres or cassandra, "
             "and [postgres] and [redis]; SQLite is for one process"
         )
+    _check_bus(config.bus)
     if cluster.workers < 1:
         raise ConfigError("cluster.workers must be at least 1")
     if cluster.dead_after_s < 2 * cluster.beat_s:
         raise ConfigError("cluster.dead_after_s must be at least twice cluster.beat_s")
+
+
+def _check_bus(bus: Bus) -> None:
+    if min(bus.attempts, bus.waiting, bus.dead) < 1:
+        raise ConfigError("bus.attempts, bus.waiting and bus.dead must be at least 1")
+    if not bus.webhook_url:
+        return
+    if not _is_web_address(bus.webhook_url):
+        raise ConfigError("bus.webhook_url must begin with https:// or http:// and name a host")
+    if not bus.webhook_secret:
+        raise ConfigError("bus.webhook_url needs bus.webhook_secret, with which facts are signed")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -70,8 +70,8 @@ def is_wanted(name: str, wants: Collection[str]) -> bool:
 class Bus(Protocol):
     """Each group gets each fact that it wants, at least once, from when it was made."""
 
-    def wants(self, name: str) -> bool:
-        """Whether to publish such facts at all; from memory. True where it is not known."""
+    def wants(self, name: str | None = None) -> bool:
+        """Whether to publish such facts (None: any) at all; from memory. True where not known."""
         ...
 
     def publish(

@@ -25,26 +25,28 @@ from storage.memory.gate import Gate, done
 @dataclass(slots=True)
 class _Entry:
     fact: Fact
-    due: float = 0.0
+    due: float | None = None
     attempts: int = 0
 
 
 @dataclass(slots=True)
 class _Group:
-    """`entries` by handle, in the order of publishing; a `due` of 0 was never taken."""
+    """`entries` by handle, in the order of publishing. Without `due`: never taken."""
 
     wants: tuple[str, ...]
     entries: dict[str, _Entry] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ready(self, now: float, limit: int) -> list[str]:
-        again = sorted((e.due, h) for h, e in self.entries.items() if 0 < e.due <= now)
-        fresh = (handle for handle, entry in self.entries.items() if not entry.due)
+        entries = self.entries.items()
+        again = sorted((e.due, h) for h, e in entries if e.due is not None and e.due <= now)
+        fresh = (handle for handle, entry in entries if entry.due is None)
         return list(itertools.islice((*(handle for _, handle in again), *fresh), limit))
 
     def next_due(self, now: float) -> float:
         """Seconds until something is due again; for ever if nothing is."""
-        return min((e.due - now for e in self.entries.values() if e.due), default=float("inf"))
+        dues = (entry.due for entry in self.entries.values())
+        return min((due - now for due in dues if due is not None), default=float("inf"))
 
 
 class MemoryBus:
@@ -66,8 +68,9 @@ class MemoryBus:
     def outage(self, on: bool) -> None:
         self._gate.outage = on
 
-    def wants(self, name: str) -> bool:
-        return any(is_wanted(name, group.wants) for group in self._groups.values())
+    def wants(self, name: str | None = None) -> bool:
+        groups = self._groups.values()
+        return any(name is None or is_wanted(name, group.wants) for group in groups)
 
     def publish(
         self, facts: Sequence[Fact], *, after: asyncio.Future[Any] | None = None
@@ -144,7 +147,7 @@ class MemoryBus:
             return
         there, now = self._groups[group], self._clock.monotonic()
         for handle in delays_s.keys() & there.entries.keys():
-            there.entries[handle].due = max(now + delays_s[handle], 1e-9)
+            there.entries[handle].due = now + delays_s[handle]
         there.changed.set()
         there.changed = asyncio.Event()
 

@@ -85,9 +85,9 @@ class RedisBus:
 
     # ---- for who tells --------------------------------------------------------------------------
 
-    def wants(self, name: str) -> bool:
+    def wants(self, name: str | None = None) -> bool:
         return self._clock.monotonic() >= self._known_until or any(
-            is_wanted(name, wants) for wants in self._known.values()
+            name is None or is_wanted(name, wants) for wants in self._known.values()
         )
 
     async def publish(

@@ -109,8 +109,8 @@ class SqliteBus:
 
     # ---- for who tells --------------------------------------------------------------------------
 
-    def wants(self, name: str) -> bool:
-        return bool(self._groups) and bool(self._who_wants(name))
+    def wants(self, name: str | None = None) -> bool:
+        return bool(self._groups) and (name is None or bool(self._who_wants(name)))
 
     def publish(
         self, facts: Sequence[Fact], *, after: asyncio.Future[Any] | None = None

@@ -161,6 +161,7 @@ async def test_a_group_is_wanted_from_memory(house: BusHouse) -> None:
     await house.bus.publish(facts(1))
 
     assert house.bus.wants("message.stored")
+    assert house.bus.wants()
 
 
 # ---- after an append ----------------------------------------------------------------------------
