@@ -37,6 +37,8 @@ WELL_AFTER_S = 60.0
 """A worker that lived so long starts again without a pause counted from earlier deaths."""
 LONGEST_PATH = 90
 """A Unix socket's path has 107 bytes, of which its name takes 14."""
+LAST_RESORT = "/tmp"
+"""Where TMPDIR is too long a path."""
 PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -288,7 +290,7 @@ def private_folder(port: int) -> Path:
     this one, started beside it before it ends. Raises Refused.
     """
     name = f"hubbub-{os.geteuid()}-{port}"
-    for parent in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
+    for parent in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), LAST_RESORT):
         folder = Path(parent) / name
         if parent and len(str(folder)) <= LONGEST_PATH and _is_private(folder):
             return folder

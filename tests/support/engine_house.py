@@ -14,6 +14,7 @@ import aiohttp
 from server.hub.engineio.api import Options
 from server.hub.engineio.engine import Engine
 from server.hub.transport.acceptor import Acceptor, HeadLimits
+from server.hub.transport.handover import Handover
 from tests.support.protocol_modes import (
     PROTOCOL_OPTIONS,
     EchoHandlers,
@@ -144,14 +145,16 @@ async def engine_house(
     *,
     limits: HeadLimits = SHORT,
     request_body_s: float = 0.3,
+    handover: Handover | None = None,
     **changed: object,
 ) -> AsyncIterator[EngineHouse]:
     engine = Engine(
         handlers or EchoHandlers(), replace(options, **{"close_timeout_s": 0.3, **changed})
     )  # type: ignore[arg-type]
     port, stop = await serve_engine(
-        engine, "127.0.0.1", 0, limits=limits, request_body_s=request_body_s
-    )
+        engine,
+        "127.0.0.1", 0, limits=limits, request_body_s=request_body_s, handover=handover,
+    )  # fmt: skip
     async with aiohttp.ClientSession() as http:
         try:
             yield EngineHouse(engine, port, http)

@@ -11,6 +11,7 @@ from server.hub.engineio.engine import Engine
 from server.hub.engineio.packets import Packet
 from server.hub.engineio.socket import Socket
 from server.hub.transport.acceptor import Acceptor, HeadLimits
+from server.hub.transport.handover import Handover
 from server.hub.transport.polling import add_polling
 from server.hub.transport.websocket import WebSocket
 
@@ -72,10 +73,11 @@ async def serve_engine(
     limits: HeadLimits | None = None,
     request_body_s: float = 30.0,
     routes: Callable[[web.Application], None] | None = None,
+    handover: Handover | None = None,
 ) -> tuple[int, Stop]:
     """The engine on a port, WebSocket and polling, as compose does it."""
     limits = limits or HeadLimits()
-    acceptor = Acceptor(engine, None, limits=limits)
+    acceptor = Acceptor(engine, None, limits=limits, handover=handover)
     app = web.Application()
     add_polling(app, engine, request_body_s=request_body_s, acceptor=acceptor)
     if routes is not None:

@@ -44,6 +44,7 @@ async def live(place: Place, mode: str, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    loop.add_reader(place.lifeline, lambda: (loop.remove_reader(place.lifeline), ended.set()))
     engine = make_engine(mode)
     handover = Handover(place.folder)
     acceptor = Acceptor(engine, None, handover=handover)
@@ -75,9 +76,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--mode", choices=("engineio", "socketio"), default="engineio")
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    parser.add_argument("--port", type=int, default=0)
     chosen = parser.parse_args()
     configure_logs("info", "json")
-    held = hold_port("127.0.0.1", 0)
+    held = hold_port("127.0.0.1", chosen.port)
     port = held[0].getsockname()[1]
     run = uvloop.run if chosen.loop == "uvloop" else asyncio.run
 
