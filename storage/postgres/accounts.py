@@ -9,7 +9,7 @@ import msgspec
 
 from server.kernel.ids import DeviceId, SessionId, UserId
 from storage.api import DeviceRow, InviteRow, PresenceRow, SessionRow, UserRow
-from storage.postgres.connections import Connection, Connections, UnstorableText
+from storage.postgres.connections import Connection, Connections, Unstorable
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -193,7 +193,7 @@ class PostgresAccounts:
     async def _find(self, kind: type[_T], tail: str, *params: object) -> list[_T]:
         try:
             rows = await self._connections.fetch(_select(kind, tail), *params)
-        except UnstorableText:
+        except Unstorable:
             return []
         return [kind(*row) for row in rows]
 

@@ -85,19 +85,19 @@ class Connections:
     async def run(self, work: Work[_T], *, limit_s: float | None = None) -> _T:
         if self.closed:
             raise self._guard.unavailable()
-        try:
-            return await self._guard.call(self._on_one(work), limit_s=limit_s)
-        except asyncpg.CharacterNotInRepertoireError:
-            raise UnstorableText from None
+        return await self._guard.call(self._on_one(work), limit_s=limit_s)
 
     async def _on_one(self, work: Work[_T]) -> _T:
         connection = await self._take()
         try:
             result = await _undaunted(work, connection)
         except BaseException as error:
-            # Given up or cut in the middle of an answer: unsound.
-            refused = isinstance(error, asyncpg.PostgresError | ValueError)
-            self._release(connection, sound=refused and not isinstance(error, FAULTS))
+            unstorable = _is_unstorable(error)
+            refused = isinstance(error, asyncpg.PostgresError) and not isinstance(error, FAULTS)
+            # Anything else was given up or cut in the middle of an answer.
+            self._release(connection, sound=unstorable or refused)
+            if unstorable:
+                raise Unstorable(str(error)) from None
             raise
         self._release(connection, sound=True)
         return result
@@ -188,8 +188,15 @@ class Connections:
                 connection.terminate()
 
 
-class UnstorableText(ValueError):
-    """A text with U+0000, which PostgreSQL cannot hold: no row has it."""
+class Unstorable(ValueError):
+    """A text with U+0000, a number beyond 64 bits: PostgreSQL cannot hold it, so no row has it."""
+
+
+def _is_unstorable(error: BaseException) -> bool:
+    """Told by the server, or by the driver before anything was sent."""
+    return isinstance(error, asyncpg.CharacterNotInRepertoireError) or (
+        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    )
 
 
 async def _execute(connection: Connection, sql: str, params: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from server.kernel.ids import LogId, RoomId, Seq, UserId
 from storage.api import Batch, Claim, Event, EventType, Gone, LogHead, Refused
-from storage.postgres.connections import Connection, Connections, UnstorableText
+from storage.postgres.connections import Connection, Connections, Unstorable
 from storage.postgres.groups import Groups
 from storage.postgres.rows import EVENT_COLUMNS, GONE_NUMBER, TYPE_NUMBER, claim_of, event_of
 
@@ -198,5 +198,5 @@ class PostgresLog:
     async def _ask(self, sql: str, *params: object) -> Sequence[Any]:
         try:
             return await self._connections.fetch(sql, *params)
-        except UnstorableText:
+        except Unstorable:
             return ()

@@ -8,7 +8,7 @@ from typing import Any
 from server.kernel.ids import RoomId, Seq, UserId
 from storage.api import Change, MemberRow, Membership, MessageState, PutReceipt, RoomRow
 from storage.postgres.changes import written
-from storage.postgres.connections import Connection, Connections, UnstorableText
+from storage.postgres.connections import Connection, Connections, Unstorable
 from storage.postgres.message_states import message_states
 
 ROOM_COLUMNS = "w.room_id, w.kind, w.visibility, w.history, w.e2ee, w.created_at, w.name, w.topic"
@@ -203,7 +203,7 @@ class PostgresProjections:
     async def _ask(self, sql: str, *params: object) -> Sequence[Any]:
         try:
             return await self._connections.fetch(sql, *params)
-        except UnstorableText:
+        except Unstorable:
             return ()
 
 

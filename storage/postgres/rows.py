@@ -23,11 +23,14 @@ EVENT_COLUMNS = (
     "e.seq, e.id, e.at, e.type, e.sender_id, e.device_id, e.content, e.client_id, e.target_seq, "
     "e.reply_to, e.thread_seq, e.mentions, e.file_ids, e.expires_at, e.gone, e.n"
 )
+EVENT_WIDTH = 18
+"""How many e_ parameters `append_v1` has."""
+
 _mentions = msgspec.json.Decoder(Mentions)
 _file_ids = msgspec.json.Decoder(tuple[str, ...])
 
 
-def event_values(batch: int, event: Event) -> tuple[Any, ...]:
+def event_values(batch: int, event: Event, digest: bytes | None) -> tuple[Any, ...]:
     """What `append_v1` takes for it, in the order of its e_ parameters."""
     content, mentions, gone = event.content, event.mentions, event.gone
     return (
@@ -41,6 +44,7 @@ def event_values(batch: int, event: Event) -> tuple[Any, ...]:
         event.device_id,
         event.client_id,
         content if isinstance(content, msgspec.Raw) else None,
+        digest,
         event.target_seq,
         event.reply_to,
         event.thread_seq,

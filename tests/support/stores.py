@@ -16,7 +16,7 @@ from storage.api import Batch, Claim, Event, Store
 from storage.memory import open_memory
 from storage.postgres import open_postgres
 from storage.sqlite import open_sqlite
-from tests.support.servers.postgres import fresh_database
+from tests.support.servers.postgres import empty_database
 
 GARDEN = RoomId("garden")
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
@@ -35,8 +35,7 @@ async def open_store(kind: str, folder: Path) -> AsyncIterator[Store]:
             case "sqlite":
                 store = await open_sqlite(folder / "data", clock=Virtual())
             case "postgres":
-                config = await stack.enter_async_context(fresh_database())
-                store = await open_postgres(config, clock=Virtual())
+                store = await open_postgres(await empty_database(), clock=Virtual())
             case _:
                 raise ValueError(kind)
         stack.push_async_callback(store.close)

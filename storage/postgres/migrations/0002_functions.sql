@@ -84,14 +84,16 @@ $$;
 
 -- Appends to many rooms, each all or nothing on its own condition, all of them in one transaction.
 -- Batch i is element i of the b_ arrays (rooms ascending, each once); e_batch, c_batch and g_batch
--- say which batch an event, a claim or a blanking belongs to. Returns what was refused: of batch i
--- the head (-1: no log), once for each claim that is taken, or with nulls when none is.
+-- say which batch an event, a claim or a blanking belongs to; a column of nulls may be left empty.
+-- An event with a digest claims its sender's client id; the c_ arrays are the claims beside those.
+-- Returns what was refused: of batch i the head (-1: no log), once for each claim that is taken, or
+-- with nulls when none is.
 CREATE FUNCTION append_v1(
     b_room text[], b_if_head bigint[], b_head bigint[], b_n bigint[],
     e_batch int[], e_seq bigint[], e_type smallint[], e_at bigint[], e_n bigint[], e_id text[],
-    e_sender text[], e_device text[], e_client text[], e_content bytea[], e_target bigint[],
-    e_reply bigint[], e_thread bigint[], e_mentions text[], e_files text[], e_expires bigint[],
-    e_gone smallint[],
+    e_sender text[], e_device text[], e_client text[], e_content bytea[], e_digest bytea[],
+    e_target bigint[], e_reply bigint[], e_thread bigint[], e_mentions text[], e_files text[],
+    e_expires bigint[], e_gone smallint[],
     c_batch int[], c_client text[], c_sender text[], c_seq bigint[], c_digest bytea[], c_at bigint[],
     g_batch int[], g_seq bigint[], g_gone smallint[])
 RETURNS TABLE (
@@ -124,7 +126,11 @@ BEGIN
 
     FOR batch, sender_id, client_id, seq, digest, at IN
         SELECT g.batch, c.sender_id, c.client_id, c.seq, c.digest, c.at
-        FROM unnest(c_batch, c_client, c_sender) AS g (batch, client_id, sender_id)
+        FROM (
+            SELECT e_batch[i] AS batch, e_client[i] AS client_id, e_sender[i] AS sender_id
+            FROM generate_subscripts(e_digest, 1) AS i WHERE e_digest[i] IS NOT NULL
+            UNION ALL
+            SELECT * FROM unnest(c_batch, c_client, c_sender)) AS g
         JOIN claims c ON c.client_id = g.client_id AND c.log = v_keys[g.batch]
             AND c.sender_id = g.sender_id
     LOOP
@@ -151,22 +157,24 @@ BEGIN
     INSERT INTO events (
         log, seq, type, at, n, id, sender_id, device_id, client_id, content, target_seq, reply_to,
         thread_seq, mentions, file_ids, expires_at, gone)
-    SELECT v_keys[e.batch], e.seq, e.type, e.at, e.n, e.id, e.sender_id, e.device_id, e.client_id,
-        e.content, e.target_seq, e.reply_to, e.thread_seq, e.mentions, e.file_ids, e.expires_at,
-        e.gone
-    FROM unnest(
-        e_batch, e_seq, e_type, e_at, e_n, e_id, e_sender, e_device, e_client, e_content, e_target,
-        e_reply, e_thread, e_mentions, e_files, e_expires, e_gone
-    ) AS e (
-        batch, seq, type, at, n, id, sender_id, device_id, client_id, content, target_seq,
-        reply_to, thread_seq, mentions, file_ids, expires_at, gone)
-    WHERE v_all OR v_ok[e.batch];
+    SELECT v_keys[e_batch[i]], e_seq[i], e_type[i], e_at[i], e_n[i], e_id[i], e_sender[i],
+        e_device[i], e_client[i], e_content[i], e_target[i], e_reply[i], e_thread[i],
+        e_mentions[i], e_files[i], e_expires[i], e_gone[i]
+    FROM generate_subscripts(e_batch, 1) AS i
+    WHERE v_all OR v_ok[e_batch[i]];
 
     INSERT INTO claims (client_id, log, sender_id, seq, digest, at)
-    SELECT c.client_id, v_keys[c.batch], c.sender_id, c.seq, c.digest, c.at
-    FROM unnest(c_batch, c_client, c_sender, c_seq, c_digest, c_at)
-        AS c (batch, client_id, sender_id, seq, digest, at)
-    WHERE v_all OR v_ok[c.batch];
+    SELECT e_client[i], v_keys[e_batch[i]], e_sender[i], e_seq[i], e_digest[i], e_at[i]
+    FROM generate_subscripts(e_digest, 1) AS i
+    WHERE e_digest[i] IS NOT NULL AND (v_all OR v_ok[e_batch[i]]);
+
+    IF c_batch <> '{}' THEN
+        INSERT INTO claims (client_id, log, sender_id, seq, digest, at)
+        SELECT c.client_id, v_keys[c.batch], c.sender_id, c.seq, c.digest, c.at
+        FROM unnest(c_batch, c_client, c_sender, c_seq, c_digest, c_at)
+            AS c (batch, client_id, sender_id, seq, digest, at)
+        WHERE v_ok[c.batch];
+    END IF;
 
     IF g_batch <> '{}' THEN
         UPDATE events e SET content = NULL, mentions = NULL, file_ids = NULL, gone = g.gone
