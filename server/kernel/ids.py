@@ -19,6 +19,7 @@ NodeId = NewType("NodeId", str)
 RoomId = NewType("RoomId", str)
 LogId = NewType("LogId", str)
 EventId = NewType("EventId", str)
+FileId = NewType("FileId", str)
 Seq = NewType("Seq", int)
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

@@ -18,9 +18,21 @@ from storage.api.accounts import (
 )
 from storage.api.bus import (
     Bus,
+    BusLimits,
     DeadLetter,
     Delivery,
     Fact,
+)
+from storage.api.files import (
+    FileInfo,
+    Files,
+    NoSuchFile,
+    PastSize,
+    UploadBusy,
+    Uploads,
+    WrongOffset,
+    check_file,
+    check_file_id,
 )
 from storage.api.log import (
     NO_SEQ,
@@ -80,6 +92,7 @@ __all__ = [
     "Accounts",
     "Batch",
     "Bus",
+    "BusLimits",
     "Change",
     "Check",
     "Claim",
@@ -93,6 +106,8 @@ __all__ = [
     "EventType",
     "Fact",
     "Fanout",
+    "FileInfo",
+    "Files",
     "Gone",
     "Heard",
     "History",
@@ -102,9 +117,11 @@ __all__ = [
     "Membership",
     "Mentions",
     "MessageState",
+    "NoSuchFile",
     "Node",
     "NodePresence",
     "Nodes",
+    "PastSize",
     "PresenceRow",
     "Projections",
     "PutEdit",
@@ -128,6 +145,11 @@ __all__ = [
     "Spend",
     "Store",
     "ThreadSummary",
+    "UploadBusy",
+    "Uploads",
     "UserRow",
     "Visibility",
+    "WrongOffset",
+    "check_file",
+    "check_file_id",
 ]
