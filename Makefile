@@ -51,6 +51,10 @@ lock:
 		--no-emit-find-links --no-header --no-annotate --extra test --extra cassandra --extra postgres --extra redis --extra s3 \
 		-c requirements.lock \
 		-o requirements-test.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --extra cassandra --extra postgres --extra redis --extra s3 \
+		-c requirements-test.lock \
+		-o requirements-cluster.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) clients/node_modules clients/*/dist bench/build
