@@ -109,8 +109,12 @@ class Listener:
     # ---- when to look again ----------------------------------------------------------------------
 
     def again(self) -> None:
-        """Read everything anew now: somebody came whom reading left out so far."""
-        self.want(self._channels)
+        """Read everything anew now: a node came, whose words were left out so far, or one went
+        and may have died before its last words.
+        """
+        self._learn.update(dict.fromkeys(self._channels))
+        self._rows.update(dict.fromkeys(self._channels))
+        self._start()
 
     def hold(self, for_s: float) -> None:
         """What is kept may be lost and put again until then: only then is it all there is."""
@@ -120,8 +124,7 @@ class Listener:
         now = self._clock.monotonic()
         if now >= self._resync_at:
             self._resync_at = now + RESYNC_S
-            self._learn.update(dict.fromkeys(self._channels))
-            self._rows.update(dict.fromkeys(self._channels))
+            self.again()
         if now >= self._retry_at:
             self._start()
 
@@ -212,7 +215,9 @@ class Listener:
             known, row = self._core.row(user_id), rows.get(user_id)
             if known is None or row is None or user_id in self._rows:
                 continue  # gone meanwhile, or changed meanwhile and read again
-            seen = max(known.last_seen_at or 0, row.last_seen_at or 0) or None
+            seen = row.last_seen_at
+            if row.status != "invisible":
+                seen = max(seen or 0, known.last_seen_at or 0) or None
             self._feed(Set(user_id, PresenceRow(user_id, row.status, row.text, seen)))
 
     async def _step_drop(self) -> None:

@@ -1,4 +1,4 @@
-"""What dead nodes leave: entries that count no more, and users of whom nobody kept when they went."""
+"""What dead nodes leave: entries that count no more, users of whom nobody kept when they went."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ class Leftovers:
         self._running = False
         self._retry_at = float("-inf")
 
-    def nodes_changed(self, alive: Collection[NodeId]) -> bool:
-        """True: somebody came."""
+    def nodes_changed(self, alive: Collection[NodeId]) -> None:
         before, self._alive = self._alive, frozenset(alive) | {self._node_id}
         for node_id in self._alive:
             self._strangers.pop(node_id, None)
@@ -63,7 +62,6 @@ class Leftovers:
         died = before - self._alive
         if died:
             self._died(died, clear=self._node_id == min(self._alive))
-        return bool(self._alive - before)
 
     def heard_of(self, node_id: NodeId) -> bool:
         """A node was named. True: it is alive."""

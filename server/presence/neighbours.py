@@ -39,6 +39,8 @@ class Neighbours:
         config: Cluster,
     ) -> None:
         self._core = core
+        self._clock = clock
+        self._say_again_at = float("inf")
         self._hold_s = HOLD_BEATS * config.beat_s
         self._speaker = Speaker(presence, fanout, node_id, clock=clock, tasks=tasks)
         self._leftovers = Leftovers(
@@ -83,20 +85,29 @@ class Neighbours:
     # ---- the cluster -----------------------------------------------------------------------------
 
     def nodes_changed(self, alive: Collection[NodeId]) -> None:
-        if self._leftovers.nodes_changed(alive):
-            self._listener.again()
+        self._leftovers.nodes_changed(alive)
+        self._listener.again()
 
     def forgotten(self) -> None:
-        """The shared store knows nothing of us any more."""
+        """The shared store knows nothing of us any more. What is put again now may still be cleared
+        away by somebody who has just found us dead, so it is said once more when nobody can.
+        """
+        self._say_all()
+        self._say_again_at = self._clock.monotonic() + self._hold_s
+        self._listener.hold(self._hold_s)
+
+    def _say_all(self) -> None:
         for user_id in self._core.here():
             self._speaker.say(Say(user_id, self._core.level(user_id)))
-        self._listener.hold(self._hold_s)
 
     def _restored(self) -> None:
         self._speaker.repeat()
         self._listener.hold(self._hold_s)
 
     def tick(self) -> None:
+        if self._clock.monotonic() >= self._say_again_at:
+            self._say_again_at = float("inf")
+            self._say_all()
         self._speaker.tick()
         self._listener.tick()
         self._leftovers.tick()

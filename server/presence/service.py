@@ -261,9 +261,23 @@ class PresenceService:
 
     async def _keep(self, row: PresenceRow) -> None:
         try:
-            await self._store.accounts.put_presence(row)
+            if self._neighbours is None:
+                await self._store.accounts.put_presence(row)
+            else:
+                await self._keep_beside_others(row)
         except Unavailable:
             log.warning("presence.not_kept", user_id=row.user_id)
+
+    async def _keep_beside_others(self, row: PresenceRow) -> None:
+        """Another node may have written since: his settings count, and when he was seen last."""
+        assert self._neighbours is not None
+        stored = (await self._store.accounts.presence([row.user_id])).get(row.user_id) or row
+        seen = stored.last_seen_at
+        if stored.status != "invisible":
+            seen = max(seen or 0, row.last_seen_at or 0) or None
+        stored = PresenceRow(row.user_id, stored.status, stored.text, seen)
+        await self._store.accounts.put_presence(stored)
+        self._neighbours.settings_changed(row.user_id)
 
 
 def _view(shown: Shown) -> PresenceView:

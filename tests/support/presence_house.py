@@ -56,6 +56,16 @@ class PresenceNode:
             reached = await self.watch.beat()
             self._beat_at = now + (self.house.config.cluster.beat_s if reached else 0.5)
 
+    def pauses(self) -> None:
+        """SIGSTOP: it hears and does nothing; its connections break meanwhile."""
+        self.paused = True
+        self.house.cluster.cut(self.id)
+
+    def resumes(self) -> None:
+        if self.paused:
+            self.paused = False
+            self.house.cluster.heal(self.id)
+
     def opens(self, user_id: str) -> Context:
         ctx = self.house.context(user_id)
         self.open[ctx.socket_id] = ctx
