@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,9 +12,27 @@ import pytest
 from server.kernel.errors import Unavailable
 from server.kernel.ids import LogId, RoomId, Seq
 from storage.api import Batch, LogHead, Mentions, Refused, Store
-from tests.support.stores import ALICE, BOB, GARDEN, batch, body, claim, event, fill, seqs
+from tests.support.stores import (
+    ALICE,
+    BOB,
+    GARDEN,
+    LOG_STORES,
+    batch,
+    body,
+    claim,
+    event,
+    fill,
+    open_store,
+    seqs,
+)
 
 KITCHEN = RoomId("kitchen")
+
+
+@pytest.fixture(params=LOG_STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def test_a_log_is_made_once(store: Store) -> None:

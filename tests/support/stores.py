@@ -16,12 +16,15 @@ from storage.api import Batch, Claim, Event, Store
 from storage.memory import open_memory
 from storage.postgres import open_postgres
 from storage.sqlite import open_sqlite
+from tests.support.cassandra_log import LogBesideMemory, empty_log
 from tests.support.servers.postgres import empty_database
 
 GARDEN = RoomId("garden")
 ALICE, BOB, CAROL = UserId("alice"), UserId("bob"), UserId("carol")
 STORES = ("memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow))
 JOINT_STORES = ("memory", "sqlite")
+LOG_STORES = (*STORES, pytest.param("cassandra", marks=pytest.mark.slow))
+"""Those whose room logs are under contract; Cassandra keeps nothing else."""
 
 
 @asynccontextmanager
@@ -36,6 +39,8 @@ async def open_store(kind: str, folder: Path) -> AsyncIterator[Store]:
                 store = await open_sqlite(folder / "data", clock=Virtual())
             case "postgres":
                 store = await open_postgres(await empty_database(), clock=Virtual())
+            case "cassandra":
+                store = LogBesideMemory(await empty_log(clock=Virtual()))
             case _:
                 raise ValueError(kind)
         stack.push_async_callback(store.close)
