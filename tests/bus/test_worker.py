@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ async def test_what_always_fails_is_buried_after_its_attempts_with_growing_pause
         await house.passes(400)
 
         times = house.clerk.times[1]
-        pauses = [later - before for before, later in zip(times, times[1:], strict=False)]
+        pauses = [later - before for before, later in pairwise(times)]
         assert pauses == [1, 4, 16, 64]
         [letter] = await house.bus.dead()
         assert (letter.reason, letter.attempts) == ("no answer", 5)
