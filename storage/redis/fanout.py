@@ -73,8 +73,8 @@ class RedisFanout:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Since the start. `dropped` has too what was on its way when a connection broke: some of
-        that may have arrived.
+        """Since the start. `dropped` has too the last second's messages when a connection broke:
+        most of them may have arrived.
         """
         listener = self._listener
         return {
@@ -157,7 +157,9 @@ class RedisFanout:
                 lambda: Listener(lost, self._origin, self._channels, self._heard), address
             )
             self._listener = listener
-            publisher = await self._open(lambda: Publisher(lost, self._origin), address)
+            publisher = await self._open(
+                lambda: Publisher(lost, self._origin, trial=self._prefix), address
+            )
         await self._resubscribe(listener)
         if not lost.is_set():
             self._ready(publisher)
@@ -215,7 +217,7 @@ class RedisFanout:
 
     def _disconnect(self) -> None:
         if self._publisher is not None:
-            self._dropped += self._publisher.unanswered()
+            self._dropped += self._publisher.unsure()
             self._missed = True
         if self._listener is not None:
             self._heard_before += self._listener.count

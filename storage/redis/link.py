@@ -65,7 +65,10 @@ class Link(asyncio.Protocol):
             self.ping()
         return silent
 
-    def ask(self, *command: str) -> asyncio.Future[Any]:
+    async def greeted(self) -> None:
+        """Logged in: what else is to be asked before it opens."""
+
+    def ask(self, *command: str | bytes) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked.append(future)
         self.transport.write(pack(*command))
@@ -136,6 +139,7 @@ async def open_link(
     )
     try:
         await _greet(link, login=login, name=name, primary=primary)
+        await link.greeted()
     except BaseException:
         link.abort()
         raise

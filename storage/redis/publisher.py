@@ -1,30 +1,41 @@
-"""The connection that publishes: what a loop turn brings leaves in one write, and of the answers
-only the lines are counted.
+"""The connection that publishes: what a loop turn brings leaves in one write, and Redis is told to
+answer none of it: to read its answers took 10 us of each message when a turn had one, 1 us when it
+had twenty.
+
+Once a tick it is asked to answer again, and in the same breath to stop: the one `+OK` shows that
+it lives and has taken all that was sent before.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
-from storage.redis.link import Link, code_of
+from storage.redis.link import Link, code_of, pack
 
 QUEUE_BYTES = 8 * 1024 * 1024
 """Some seconds of a busy hub; past it messages are dropped. A dead server is found out sooner."""
 
 _MESSAGE = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b%b\r\n"
-_PING = b"*1\r\n$4\r\nPING\r\n"
+_MUTE = pack("CLIENT", "REPLY", "OFF")
+_SIGN_OF_LIFE = pack("CLIENT", "REPLY", "ON") + _MUTE
 
 
 class Publisher(Link):
-    """Args: origin: bytes before each message's own, by which its sender knows it again."""
+    """Args:
+    origin: bytes before each message's own, by which its sender knows it again.
+    trial: a channel that nobody listens to, to learn whether we may publish.
+    """
 
-    def __init__(self, lost: asyncio.Event, origin: bytes) -> None:
+    def __init__(self, lost: asyncio.Event, origin: bytes, *, trial: bytes) -> None:
         super().__init__(lost)
         self._origin = origin
+        self._trial = trial
         self._lines: list[bytes] = []
         self._bytes = 0
         self._due = False
-        self._sent = self._answered = 0
+        self._sent = self._taken = 0
+        self._asked_at: deque[int] = deque()
         self._quiet: asyncio.Event | None = None
         self._call_soon = asyncio.get_running_loop().call_soon
 
@@ -41,17 +52,21 @@ class Publisher(Link):
             self._call_soon(self._leave)
         return True
 
+    async def greeted(self) -> None:
+        await self.ask("PUBLISH", self._trial, b"")
+        self.transport.write(_MUTE)
+
     def ping(self) -> None:
-        self._sent += 1
-        self.transport.write(_PING)
+        self._asked_at.append(self._sent)
+        self.transport.write(_SIGN_OF_LIFE)
 
     def received(self, data: bytes) -> None:
-        """Each answer is one line; only an error has a dash."""
-        self._answered += data.count(b"\n")
-        if b"-" in data:
-            error = data[data.index(b"-") + 1 :]
-            self.refuse(code_of(error.decode("utf-8", "replace")))
-        if self._quiet is not None and not self.unanswered():
+        if data.startswith(b"-"):
+            self.refuse(code_of(data[1:].decode("utf-8", "replace")))
+        for _ in range(data.count(b"\n")):
+            if self._asked_at:
+                self._taken = self._asked_at.popleft()
+        if self._quiet is not None and not self.unsure():
             self._quiet.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,16 +77,18 @@ class Publisher(Link):
     def resumed(self) -> None:
         self._leave()
 
-    def unanswered(self) -> int:
-        """Messages of which nobody knows whether they left."""
-        return self._sent - self._answered + len(self._lines)
+    def unsure(self) -> int:
+        """Messages of which nobody knows yet whether Redis took them."""
+        return self._sent - self._taken + len(self._lines)
 
     async def finish(self) -> None:
-        """Until all is answered. A socket that is closed with answers unread takes back what the
-        server has not read yet.
+        """Until Redis took all. A socket that is closed too soon can take back what the server has
+        not read.
         """
         self._quiet = asyncio.Event()
-        if self.unanswered():
+        self._leave()
+        self.ping()
+        if self.unsure():
             await self._quiet.wait()
 
     def _leave(self) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from server.kernel.errors import Unavailable
+from server.kernel.ids import UserId
 from storage.api import NodePresence, Spend
 from storage.redis import RedisShared
 from tests.storage_redis.conftest import LIMIT_S, Open
@@ -94,14 +95,14 @@ async def test_calls_during_an_outage_are_refused_soon_and_served_after_it(
 
 
 async def test_a_frozen_redis_is_found_out_and_resumed_with(redis: Server, open_node: Open) -> None:
-    laura, _, ear = await two_nodes(redis, open_node)
+    laura, max_, ear = await two_nodes(redis, open_node)
 
     redis.process.freeze()
     frozen = time.monotonic()
     with pytest.raises(Unavailable):
         await laura.nodes.alive()
     refused_s = time.monotonic() - frozen
-    await until(lambda: not laura.fanout.connected, 6.0)
+    await until(lambda: not (laura.fanout.connected or max_.fanout.connected), 6.0)
     noticed_s = time.monotonic() - frozen
     redis.process.thaw()
     await ear.until(lambda: ear.restored == 1, 4.0)
@@ -191,3 +192,24 @@ async def test_what_was_published_before_the_end_still_leaves(
     await laura.close()
 
     assert len(await ear.hears(2_000)) == 2_000
+
+
+async def test_answers_that_come_too_late_are_given_to_nobody_else(
+    redis: Server, open_node: Open
+) -> None:
+    laura = await open_node(redis.settings, "laura")
+    users = [UserId(f"user-{i}") for i in range(100)]
+    said = {user: NodePresence("online", at) for at, user in enumerate(users)}
+    await laura.presence.put(LAURA, said)
+
+    async def read(user: UserId) -> object:
+        return await laura.presence.of([user])
+
+    redis.process.freeze()
+    late = await asyncio.gather(*(read(user) for user in users), return_exceptions=True)
+    redis.process.thaw()
+    await until_served(laura.nodes.alive, 3.0)
+    found = await asyncio.gather(*(read(user) for user in users))
+
+    assert all(isinstance(answer, Unavailable) for answer in late)
+    assert found == [{user: {LAURA: said[user]}} for user in users]
