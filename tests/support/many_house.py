@@ -25,12 +25,13 @@ class NodeHouse(House):
         self.many = many
         self.number = number
         self.lives = itertools.count(1)
+        self.event_ids = SeededIds(100 + number)
         super().__init__(store=many.store.beside(), clock=many.clock)
-        self.ids = SeededIds(100 + number)
         self.sockets = itertools.count(1 + 1000 * number)
         self.client_ids = SeededIds(200 + number)
 
     def make_chat(self) -> Chat:
+        self.ids = self.event_ids
         self.node_id = NodeId(f"node-{self.number}-{next(self.lives)}")
         self.shared = self.many.cluster.open(self.node_id)
         ports = Ports(self.shared.fanout)
