@@ -81,13 +81,8 @@ class Listener:
         self._start()
 
     async def learn(self, user_ids: Collection[UserId]) -> None:
-        """Like `want`, for watchers; on return the core knows, or a store was not reached."""
+        """Like `want`; on return the core knows of these, or a store was not reached."""
         users = {i for i in user_ids if not self._knows(i)}
-        now = self._clock.monotonic()
-        for user_id in user_ids:
-            row = self._core.row(user_id)
-            if user_id not in users and row is not None:
-                self._feed(Watched(user_id, row, Read(user_id, {}, now, whole=False)))
         if not users:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -111,24 +111,21 @@ class PresenceService:
         else:
             self._watch(ctx, known)
             await self._neighbours.learn([i for i in known if i in self._watchers])
-            rows = await self._unlearned([i for i in known if i not in self._core])
-        now = self._clock.monotonic()
+            rows = await self._begin_to_watch(known)
         return {
             user_id: _view(
-                self._core.shown(user_id, now)
-                or shown_away(rows.get(user_id) or PresenceRow(user_id))
+                self._core.told(user_id) or shown_away(rows.get(user_id) or PresenceRow(user_id))
             )
             for user_id in sorted(known)
         }
 
-    async def _unlearned(self, user_ids: Collection[UserId]) -> dict[UserId, PresenceRow]:
-        """Nobody said how these are: their rows, and what will be heard of them is news."""
-        if not user_ids:
-            return {}
-        rows = await self._store.accounts.presence(user_ids)
+    async def _begin_to_watch(self, user_ids: Collection[UserId]) -> dict[UserId, PresenceRow]:
+        """Also those of whom nobody could tell us yet: what will be heard of them is news."""
+        unknown = [i for i in user_ids if i not in self._core]
+        rows = await self._store.accounts.presence(unknown) if unknown else {}
         for user_id in user_ids:
             if user_id in self._watchers:
-                row = rows.get(user_id) or PresenceRow(user_id)
+                row = self._core.row(user_id) or rows.get(user_id) or PresenceRow(user_id)
                 self._feed(Watched(user_id, row, Read(user_id, {}, 0.0, whole=False)))
         return rows
 

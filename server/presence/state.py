@@ -121,10 +121,12 @@ class Presence:
             rows.append(_seen(user.row, at_ms) if user.sockets else user.row)
         return rows
 
-    def shown(self, user_id: UserId, now: float) -> Shown | None:
-        """What others see now; None: not known here, his stored row says it (`shown_away`)."""
+    def told(self, user_id: UserId) -> Shown | None:
+        """What watchers know, so that all of them hear of the next change; None: not known here,
+        his stored row says it (`shown_away`).
+        """
         user = self._users.get(user_id)
-        return None if user is None else self._shown(user, now)
+        return None if user is None else user.told
 
     def next_deadline(self) -> float | None:
         return self._heap[0][0] if self._heap else None
