@@ -54,7 +54,8 @@ class Place:
 
     def ready(self, *lines: str) -> None:
         """Once: it listens. The lines of worker 1 are printed."""
-        os.write(self._report, "".join(f"{line}\n" for line in lines).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # the parent is gone: the lifeline says so too
+            os.write(self._report, "".join(f"{line}\n" for line in lines).encode() + b"\n")
         os.close(self._report)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTENING = re.compile(r"listening on (http://\S+)")
-START_S = 20.0
+START_S = 60.0
 STOP_S = 15.0
 
 

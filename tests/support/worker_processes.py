@@ -17,7 +17,7 @@ from tests.support.process import ROOT
 from tests.support.servers.base import Process, server_folder
 
 LISTENING = re.compile(r"listening on (http://\S+)")
-READY_S = 20.0
+READY_S = 60.0
 
 
 class Workers:

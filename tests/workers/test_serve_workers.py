@@ -145,7 +145,7 @@ async def says(person: Person, name: str, ended: asyncio.Event, most: int) -> li
         text = f"{name}-{len(said)}"
         await room.send(text)
         said.append(text)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
     return said
 
 
@@ -182,7 +182,7 @@ async def test_servers_are_replaced_one_after_the_other_and_no_send_fails(
             ]
 
         assert codes == [0, 0]
-        assert len(said) > 100
+        assert len(said) > 50
         assert Counter(log) == Counter(said)
         assert all(Counter(one.heard) == Counter(said) for one in all_of_them)
     finally:
