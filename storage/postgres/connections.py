@@ -194,9 +194,8 @@ class Unstorable(ValueError):
 
 def _is_unstorable(error: BaseException) -> bool:
     """Told by the server, or by the driver before anything was sent."""
-    return isinstance(error, asyncpg.CharacterNotInRepertoireError) or (
-        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
-    )
+    told = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+    return isinstance(error, told) or type(error) is asyncpg.DataError
 
 
 async def _execute(connection: Connection, sql: str, params: Sequence[object]) -> str:
