@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 
 import urllib3
@@ -9,6 +10,7 @@ from minio import Minio
 
 from server.kernel.config import S3
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 CONNECTIONS = 32
 """Kept open; more are made for a moment when many read at once."""
 
@@ -35,7 +37,9 @@ def pool(config: S3) -> urllib3.PoolManager:
 
 
 def client(config: S3, connections: urllib3.PoolManager) -> Minio:
-    """Raises ValueError for an endpoint that is none."""
+    """Raises ValueError for an endpoint or a bucket that is none."""
+    if _BUCKET.fullmatch(config.bucket) is None:
+        raise ValueError("bucket takes 3 to 63 of a-z 0-9 . -")
     return _client(config, config.endpoint, config.tls != "off", connections)
 
 
@@ -51,6 +55,8 @@ def signer(config: S3, connections: urllib3.PoolManager) -> Minio:
 
 
 def _client(config: S3, host: str, secure: bool, connections: urllib3.PoolManager) -> Minio:
+    if not host:
+        raise ValueError("endpoint is empty")
     # The region is given, so that signing never asks the store for it.
     return Minio(
         host, config.access_key, config.secret_key,

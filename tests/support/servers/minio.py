@@ -9,11 +9,13 @@ import atexit
 import os
 import secrets
 import shutil
+import ssl
 import subprocess
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +25,6 @@ from tests.support.servers.base import (
     MAY_INSTALL,
     Missing,
     Process,
-    accepts,
     apt_install,
     find_program,
     free_port,
@@ -78,6 +79,16 @@ class MinioServer:
 
     config: S3
     process: Process | None = None
+    ready: Callable[[], bool] = lambda: True
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+
+    def start_again(self) -> None:
+        """On the same data and port."""
+        assert self.process is not None
+        self.process.start(self.ready, within_s=30)
 
 
 def start(folder: Path, *, tls: Certificates | None = None, port: int = 0) -> MinioServer:
@@ -99,16 +110,19 @@ def start(folder: Path, *, tls: Certificates | None = None, port: int = 0) -> Mi
              "MINIO_UPDATE": "off", "HOME": str(folder)},
     )  # fmt: skip
     scheme = "http" if tls is None else "https"
-    process.start(lambda: _ready(f"{scheme}://127.0.0.1:{port}", tls), within_s=30)
+    ca_file = "" if tls is None else str(tls.ca)
+    ready = partial(_ready, f"{scheme}://127.0.0.1:{port}", ca_file)
+    process.start(ready, within_s=30)
     return MinioServer(
         S3(
             endpoint=f"127.0.0.1:{port}",
             access_key="hubbub",
             secret_key=secret,
             tls="off" if tls is None else "verify",
-            ca_file="" if tls is None else str(tls.ca),
+            ca_file=ca_file,
         ),
         process,
+        ready,
     )
 
 
@@ -144,12 +158,12 @@ def minio(*, tls: bool = False) -> MinioServer:
         raise
 
 
-def _ready(address: str, tls: Certificates | None) -> bool:
-    host, _, port = address.partition("//")[2].partition(":")
-    if tls is not None:
-        return accepts(host, int(port))
+def _ready(address: str, ca_file: str) -> bool:
+    """It can write; a server that merely answers refuses most requests for a moment yet."""
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     try:
-        with urllib.request.urlopen(f"{address}/minio/health/ready", timeout=1) as answer:
+        health = f"{address}/minio/health/cluster"
+        with urllib.request.urlopen(health, timeout=1, context=context) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
