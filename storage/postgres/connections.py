@@ -23,6 +23,7 @@ Work = Callable[[Connection], Awaitable[_T]]
 
 MAX_WAITING = 10_000
 """Calls that may wait for a connection: beyond it they are refused, not queued."""
+GOODBYE_S = 1.0
 TRIES = 3
 """For a transaction that the server itself undid: a deadlock."""
 
@@ -181,11 +182,7 @@ class Connections:
             if not waiting.done():
                 waiting.set_exception(self._guard.unavailable())
         self._waiting.clear()
-        for connection in idle:
-            try:
-                await connection.close(timeout=1.0)
-            except FAULTS:
-                connection.terminate()
+        await asyncio.gather(*map(_say_goodbye, idle))
 
 
 class Unstorable(ValueError):
@@ -196,6 +193,13 @@ def _is_unstorable(error: BaseException) -> bool:
     """Told by the server, or by the driver before anything was sent."""
     told = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
     return isinstance(error, told) or type(error) is asyncpg.DataError
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=GOODBYE_S)
+    except FAULTS:
+        connection.terminate()
 
 
 async def _execute(connection: Connection, sql: str, params: Sequence[object]) -> str:

@@ -22,9 +22,9 @@ ROOMS = [RoomId("room-1"), RoomId("room-2")]
 BOTH = "127.0.0.1,127.0.0.2"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
-    """A primary, and a standby that has what the primary acknowledges."""
+    """A primary and its standby. The last test that uses them kills the one and promotes the other."""
     with ExitStack() as stack:
         primary = stack.enter_context(postgres_server(durable=True))
         folder = stack.enter_context(server_folder("pg"))
@@ -33,6 +33,13 @@ def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
         standby.start()
         stack.callback(standby.stop)
         yield primary, standby
+
+
+async def test_a_standby_alone_is_no_primary(
+    pair: tuple[PostgresServer, PostgresServer], open_store: Open
+) -> None:
+    with pytest.raises(CannotOpen, match="TargetServerAttributeNotMatched"):
+        await open_store(pair[1].config())
 
 
 async def test_the_store_follows_to_the_promoted_standby_and_nothing_is_lost(
@@ -56,13 +63,6 @@ async def test_the_store_follows_to_the_promoted_standby_and_nothing_is_lost(
     await asyncio.gather(*running)
 
     await check_rooms(store.log, tally, ROOMS)
-
-
-async def test_a_standby_alone_is_no_primary(
-    pair: tuple[PostgresServer, PostgresServer], open_store: Open
-) -> None:
-    with pytest.raises(CannotOpen, match="TargetServerAttributeNotMatched"):
-        await open_store(pair[1].config())
 
 
 @pytest.fixture(scope="module")

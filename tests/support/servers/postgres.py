@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,7 @@ from tests.support.servers.base import (
     missing,
     server_folder,
 )
+from tests.support.servers.redis import Certificates
 
 USER, PASSWORD = "app", "correct-horse"
 ADVICE = "install the package postgresql, or set HUBBUB_TEST_POSTGRES to an address"
@@ -59,12 +60,21 @@ def _version(folder: Path) -> int:
 class PostgresServer:
     """A server of our own. It may be killed, frozen and started again."""
 
-    def __init__(self, folder: Path, *, durable: bool, options: tuple[str, ...] = ()) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durable: bool,
+        options: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.folder, self.host, self.port = folder, host, port or free_port(host)
+        self.ca_file: Path | None = None
         self._bin = binaries()
         self._owner = "postgres" if os.geteuid() == 0 else None
         settings = (
-            f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}",
+            f"port={self.port}", f"listen_addresses={host}", f"unix_socket_directories={folder}",
             *(() if durable else FAST), *options,
         )  # fmt: skip
         command = [str(self._bin / "postgres"), "-D", str(folder / "data")]
@@ -74,7 +84,7 @@ class PostgresServer:
 
     def config(self, database: str = "postgres", **given: object) -> Postgres:
         fields = {
-            "host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD,
+            "host": self.host, "port": self.port, "user": USER, "password": PASSWORD,
             "database": database,
         }  # fmt: skip
         return msgspec.convert({**fields, **given}, Postgres)
@@ -85,14 +95,33 @@ class PostgresServer:
         secret.write_text(PASSWORD, "utf-8")
         self._give(self.folder)
         self._give(secret)
+        self._run(
+            "initdb", "-D", str(self.folder / "data"), "-U", USER, f"--pwfile={secret}",
+            "-A", "scram-sha-256", "-N", "-E", "UTF8", "--locale=C.UTF-8",
+        )  # fmt: skip
+
+    def copy_from(self, primary: PostgresServer) -> None:
+        """Instead of `make`: a standby of it."""
+        self._give(self.folder)
+        self._run(
+            "pg_basebackup", "-h", primary.host, "-p", str(primary.port), "-U", USER, "-R",
+            "-c", "fast", "-D", str(self.folder / "data"), env={"PGPASSWORD": PASSWORD},
+        )  # fmt: skip
+
+    def use_tls(self) -> None:
+        """After `make`, before `start`."""
+        made = Certificates(self.folder)
+        self._give(made.key)
+        made.cert.chmod(0o644)
+        for setting in ("ssl=on", f"ssl_cert_file={made.cert}", f"ssl_key_file={made.key}"):
+            self.process.command += ["-c", setting]
+        self.ca_file = made.ca
+
+    def _run(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         subprocess.run(
-            [
-                self._bin / "initdb", "-D", self.folder / "data", "-U", USER,
-                f"--pwfile={secret}", "-A", "scram-sha-256", "-N", "-E", "UTF8",
-                "--locale=C.UTF-8",
-            ],
-            check=True, capture_output=True, user=self._owner,
+            [self._bin / program, *arguments], check=True, capture_output=True, user=self._owner,
             extra_groups=[] if self._owner else None, cwd=self.folder, timeout=120,
+            env={**os.environ, **(env or {})},
         )  # fmt: skip
 
     def _give(self, path: Path) -> None:
@@ -103,7 +132,7 @@ class PostgresServer:
         self.process.start(self._ready, within_s=START_S)
 
     def _ready(self) -> bool:
-        line = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        line = [self._bin / "pg_isready", "-q", "-h", self.host, "-p", str(self.port)]
         return subprocess.run(line, check=False).returncode == 0
 
     def kill(self) -> None:
@@ -162,7 +191,7 @@ def _alive(pid: int) -> bool:
 
 @contextmanager
 def postgres_server(
-    *, durable: bool = False, options: tuple[str, ...] = ()
+    *, durable: bool = False, tls: bool = False, options: tuple[str, ...] = ()
 ) -> Iterator[PostgresServer]:
     """A server of the test's own; `durable`: with fsync, as in production."""
     with server_folder("pg") as folder:
@@ -172,6 +201,8 @@ def postgres_server(
             missing("PostgreSQL", str(error))
             raise
         server.make()
+        if tls:
+            server.use_tls()
         server.start()
         try:
             yield server
