@@ -48,7 +48,8 @@ class Fanout(Protocol):
     """Bytes to other nodes, at most once, in the order of each publisher's calls over all channels.
 
     A node never hears its own. What is published while a listener is cut off is lost to it, and
-    `restored` tells it so, once everything it subscribed to is heard again.
+    `restored` tells it so, once everything it subscribed to is heard again. What a node published
+    itself in the seconds before and while it was cut off may be lost to all.
     """
 
     def listen(self, heard: Heard, restored: Callable[[], None]) -> None:
@@ -67,7 +68,9 @@ class Fanout(Protocol):
         """
         ...
 
-    async def unsubscribe(self, channels: Collection[str]) -> None: ...
+    async def unsubscribe(self, channels: Collection[str]) -> None:
+        """On return nothing is heard of them."""
+        ...
 
     @property
     def connected(self) -> bool: ...
@@ -88,9 +91,9 @@ class SharedPresence(Protocol):
         """Replace (None: remove) what this node says of these users."""
         ...
 
-    async def of(
-        self, user_ids: Collection[UserId]
-    ) -> dict[UserId, dict[NodeId, NodePresence]]: ...
+    async def of(self, user_ids: Collection[UserId]) -> dict[UserId, dict[NodeId, NodePresence]]:
+        """Without those of whom no node says anything."""
+        ...
 
     async def forget(self, node_id: NodeId) -> list[UserId]:
         """Remove all that a dead node said; returns of whom."""
@@ -99,7 +102,9 @@ class SharedPresence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """`n` tokens out of the bucket `key`, which refills at `per_s` up to `burst` tokens."""
+    """`n` tokens out of the bucket `key`, which refills at `per_s` (> 0) up to `burst`
+    tokens.
+    """
 
     key: str
     per_s: float

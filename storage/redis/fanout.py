@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
@@ -62,10 +62,10 @@ class RedisFanout:
         self._missed = self._closing = False
         self._published = self._dropped = self._heard_before = self._times_up = 0
         self._trouble = ""
-        self._tasks = TaskOwner("redis.fanout")
-        self._tasks.start(self._live(), "connections")
+        self._tasks = TaskOwner("redis.fanout", on_crash=self._crashed)
+        self._start(self._live)
         if servers.watched:
-            self._tasks.start(self._follow(), "primary")
+            self._start(self._follow)
 
     @property
     def connected(self) -> bool:
@@ -130,6 +130,15 @@ class RedisFanout:
         await self._tasks.close()
         await asyncio.sleep(0)  # the loop closes what was aborted
 
+    def _start(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        if not self._closing:
+            self._tasks.start(work(), work.__name__)
+
+    def _crashed(self, task: str, crash: BaseException) -> None:
+        """A fault of ours must not cut this node off for good."""
+        work = self._follow if task.endswith(self._follow.__name__) else self._live
+        asyncio.get_running_loop().call_later(LONGEST_PAUSE_S, self._start, work)
+
     async def _live(self) -> None:
         """Connect, watch until something breaks, and again."""
         loop = asyncio.get_running_loop()
@@ -190,7 +199,7 @@ class RedisFanout:
         log.info("fanout.connected", times=self._times_up)
         self._trouble = ""
         if self._missed and self._restored is not None:
-            self._restored()
+            asyncio.get_running_loop().call_soon(self._restored)
         self._missed = False
 
     async def _watch(self, lost: asyncio.Event) -> str:

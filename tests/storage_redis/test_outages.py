@@ -213,3 +213,22 @@ async def test_answers_that_come_too_late_are_given_to_nobody_else(
 
     assert all(isinstance(answer, Unavailable) for answer in late)
     assert found == [{user: {LAURA: said[user]}} for user in users]
+
+
+async def test_a_fault_of_the_one_who_is_told_does_not_end_the_fan_out(
+    redis: Server, open_node: Open
+) -> None:
+    laura, max_ = [await open_node(redis.settings, name) for name in ("laura", "max")]
+    heard: list[bytes] = []
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    max_.fanout.listen(lambda channel, data: heard.append(data), fails)
+    await max_.fanout.subscribe(["garden"])
+    redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: not max_.fanout.connected)
+    await until(lambda: max_.fanout.connected and max_.fanout.counters["reconnects"] > 0)
+    laura.fanout.publish("garden", b"arrives")
+
+    await until(lambda: heard == [b"arrives"])
