@@ -40,14 +40,14 @@ class Login:
         name = cmd.username.lower()
 
         def allowed() -> None:
-            self._limits.check_failures(peer=peer, name=name)
+            self._limits.check_failures_here(peer=peer, name=name)
 
-        allowed()
+        await self._limits.check_failures(peer=peer, name=name)
         user = await self._store.user_by_name(name)
         stored = None if user is None or user.disabled else user.password_hash
         matches = await self._work.verify(stored, cmd.password, allowed=allowed)
         if user is None or not matches:
-            self._limits.failed(peer=peer, name=name)
+            await self._limits.failed(peer=peer, name=name)
             raise Unauthorized("The user name or the password is wrong.")
         if user.totp_secret is not None:
             await self._check_second_factor(user, cmd.totp, peer)
@@ -58,11 +58,11 @@ class Login:
 
     async def by_link(self, cmd: LinkLogIn, peer: str) -> Session:
         """Raises Unauthorized: the code is wrong, over or used up."""
-        self._limits.check_failures(peer=peer)
+        await self._limits.check_failures(peer=peer)
         user_id = self._links.redeem(cmd.code)
         user = None if user_id is None else (await self._store.users([user_id])).get(user_id)
         if user is None or user.disabled:
-            self._limits.failed(peer=peer)
+            await self._limits.failed(peer=peer)
             raise Unauthorized("This login link is not valid (any more). Please ask for a new one.")
         return await self._sessions.open(user, name=cmd.device_name, platform=cmd.platform)
 
@@ -73,11 +73,11 @@ class Login:
             raise Unauthorized("Your account is gone.")
 
         def allowed() -> None:
-            self._limits.check_failures(name=user.username)
+            self._limits.check_failures_here(name=user.username)
 
-        allowed()
+        await self._limits.check_failures(name=user.username)
         if not await self._work.verify(user.password_hash, password, allowed=allowed):
-            self._limits.failed(name=user.username)
+            await self._limits.failed(name=user.username)
             raise Forbidden("The password is wrong.", field=field)
         return user
 
@@ -89,18 +89,18 @@ class Login:
 
     async def disable_second_factor(self, user: UserRow, code: str) -> None:
         """Raises Forbidden: the code is wrong or was used; it counts as a failed login."""
-        self._limits.check_failures(name=user.username)
+        await self._limits.check_failures(name=user.username)
         if not await self._second_factor.accepts(user, code):
-            self._limits.failed(name=user.username)
+            await self._limits.failed(name=user.username)
             raise Forbidden("This code is wrong or was used before.", field="totp")
         await self._second_factor.disable(user)
 
     async def _check_second_factor(self, user: UserRow, code: str | None, peer: str) -> None:
-        self._limits.check_failures(peer=peer, name=user.username)
+        await self._limits.check_failures(peer=peer, name=user.username)
         if code is None:
             raise Unauthorized("Please enter the code of your second factor.", field="totp")
         if not await self._second_factor.accepts(user, code):
-            self._limits.failed(peer=peer, name=user.username)
+            await self._limits.failed(peer=peer, name=user.username)
             raise Unauthorized("This code is wrong or was used before.", field="totp")
 
     async def _renew_hash(self, user: UserRow, password: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from crypto.tokens import BadToken, Claims
@@ -59,6 +59,8 @@ class Sessions:
         self._ids = ids
         self._lifetimes = lifetimes
         self.outlet = outlet
+        self.on_ended: Callable[[Collection[SessionId]], None] = lambda session_ids: None
+        """Told which sessions ended, once each."""
 
     async def open(
         self,
@@ -138,6 +140,7 @@ class Sessions:
         self._authenticator.forget(ended)
         if ended:
             self.outlet.end_sessions(ended, reason)
+            self.on_ended(ended)
         for session_id in ended:
             log.info("session.ended", session_id=session_id, reason=reason)
 

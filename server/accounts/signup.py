@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 
 from crypto.tokens import code_hash
 from server.accounts.hashing import PasswordWork
@@ -48,12 +49,14 @@ class SignUps:
         self._limits = limits
         self._clock = clock
         self._ids = ids
+        self.on_added: Callable[[UserId], None] = lambda user_id: None
+        """Told of each new account."""
 
     async def sign_up(self, cmd: SignUp, peer: str) -> Session:
         """Raises Conflict (name taken), Forbidden (closed, invitation), RateLimited, Invalid."""
         self._check_open(cmd.invite)
         user = self.new_user(cmd.username, cmd.display_name, cmd.email)
-        self._limits.check_sign_up(peer)
+        await self._limits.check_sign_up(peer)
         if await self._store.user_by_name(user.username) is not None:
             raise _taken()
         hashed = await self._work.hash(cmd.password)
@@ -86,6 +89,7 @@ class SignUps:
                 "This invitation is not valid (any more). Please ask for a new one.", field="invite"
             )
         log.info("user.added", user_id=row.id)
+        self.on_added(row.id)
         return (await self._store.users([row.id]))[row.id]
 
     async def invite(

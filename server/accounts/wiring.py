@@ -22,7 +22,7 @@ from server.kernel.clock import Clock, System
 from server.kernel.config import Config
 from server.kernel.events import Context
 from server.kernel.ids import Ids, RandomIds
-from storage.api import Store
+from storage.api import SharedLimits, Store
 
 FEATURES = ("totp", "password_change", "invites", "login_links", "devices")
 
@@ -44,6 +44,7 @@ class AccountsPart:
     second_factor: SecondFactor
     people: People
     operator: Operator
+    attempts: AttemptLimits
     features: tuple[str, ...]
     announced: Callable[[], Sequence[str]] | None = None
 
@@ -54,6 +55,10 @@ class AccountsPart:
     def attach_outlet(self, outlet: SessionOutlet) -> None:
         """From now on the sockets of ended sessions are told and closed."""
         self.sessions.outlet = outlet
+
+    def share_limits(self, limits: SharedLimits) -> None:
+        """From now on attempts are counted over all nodes of the cluster."""
+        self.attempts.shared = limits
 
     async def first_admin_link(self, base_url: str) -> str | None:
         """See SignUps.first_admin_link."""
@@ -113,7 +118,7 @@ async def build(
     own = (*FEATURES, "directory") if directory else FEATURES
     return AccountsPart(
         config, clock, work, authenticator, sessions, sign_ups, login, second_factor, people,
-        operator, (*own, *features),
+        operator, limits, (*own, *features),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +33,19 @@ AHEAD_MS = 3_600_000
 DAY_MS = 86_400_000
 
 
+Tell = Callable[[Sequence[Event], "asyncio.Future[Any] | None"], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What commands need besides the state of the room."""
 
     store: Store
     ids: Ids
+    tell: Tell | None = None
+    """Told what is stored (facts for workers): events, and the append that they wait for where
+    both go into one transaction.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,9 @@ class RoomDesk:
         room_id, head = batch.room_id, batch.events[-1].seq
         apply = self._store.projections.apply
         if self._store.joint:
-            appending = self._store.log.append(batch)
+            appending = asyncio.ensure_future(self._store.log.append(batch))
+            if self._chat.desk.tell is not None:
+                self._chat.desk.tell(batch.events, appending)
             applying = apply(room_id, from_seq=Seq(0), to_seq=head, changes=changes)
             refused, _ = await asyncio.gather(appending, applying)
             return refused is None
@@ -173,6 +175,8 @@ class RoomDesk:
                 await marked
         if await self._store.log.append(batch) is not None:
             return False
+        if self._chat.desk.tell is not None:
+            self._chat.desk.tell(batch.events, None)
         await apply(room_id, from_seq=Seq(0), to_seq=head, changes=changes)
         return True
 

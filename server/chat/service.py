@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from server.chat.announce import Announcer
-from server.chat.commands import Command, Desk, Flush, Refresh, check_client_id
+from server.chat.commands import Command, Desk, Flush, Refresh, Tell, check_client_id
 from server.chat.messages import Delete, Edit, Send, check_content, check_send
 from server.chat.reactions import ChangeReaction
 from server.chat.reading import lagging, read_history, sync_rooms
@@ -76,6 +76,7 @@ class Chat:
         tasks: TaskOwner,
         relay: Relay | None = None,
         leads: Callable[[], bool] = lambda: True,
+        tell: Tell | None = None,
     ) -> None:
         """`relay`: to the other nodes; `outlet` is then its `local`. `leads`: whether this one of
         all nodes does what time brings to logs.
@@ -89,7 +90,7 @@ class Chat:
         self.ids = ids
         self.config = config
         self._tasks = tasks
-        self.desk = Desk(store, ids)
+        self.desk = Desk(store, ids, tell)
         self._running: dict[RoomId, Running] = {}
         self._dirty: set[RoomId] = set()
         self._typing = Typing(everybody, clock)
@@ -99,7 +100,7 @@ class Chat:
         if relay is not None:
             relay.attach(
                 Teller(self.announcer, self.room, self._absorb), repair=self.flush,
-                block_changed=self._follow_block, settled=self._settled,
+                block_changed=self._follow_block, settled=self._settled, tell=tell,
             )  # fmt: skip
 
     # ---- commands --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -272,7 +272,9 @@ class RoomWriter:
                 state, batch, head, [*changes, *_at(head, extra)]
             )
         else:
-            refused = await self._desk.store.log.append(batch)
+            refused = await self._append(batch)
+            if refused is None and self._desk.tell is not None and not self._desk.store.joint:
+                self._desk.tell(batch.events, None)
         if refused is not None:
             return refused
         state.head = self._told = head
@@ -286,12 +288,18 @@ class RoomWriter:
                 await self._flush(state)
         return None
 
+    def _append(self, batch: Batch) -> Awaitable[Refused | None]:
+        appending = self._desk.store.log.append(batch)
+        if self._desk.tell is not None and self._desk.store.joint:
+            self._desk.tell(batch.events, asyncio.ensure_future(appending))
+        return appending
+
     async def _append_and_apply(
         self, state: RoomState, batch: Batch, head: Seq, changes: list[tuple[Seq, Change]]
     ) -> Refused | None:
         """Both calls in one loop turn: an embedded store makes them one transaction."""
         store = self._desk.store
-        append = store.log.append(batch)
+        append = self._append(batch)
         apply = store.projections.apply(
             self.room_id,
             from_seq=state.applied,

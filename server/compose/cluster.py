@@ -53,6 +53,8 @@ class ClusterPart:
         )  # fmt: skip
         self.relay.wide.on_ended.append(accounts.authenticator.forget)
         accounts.attach_outlet(self.relay.wide)
+        accounts.share_limits(shared.limits)
+        hub.share_limits(shared.limits, tasks)
         accounts.announced = lambda: self.watch.features
 
     async def start(self, presence: PresencePart) -> None:

@@ -14,11 +14,14 @@ from aiohttp import web
 from server.accounts import wiring as accounts_wiring
 from server.accounts.routes import routes as accounts_routes
 from server.accounts.wiring import AccountsPart
+from server.bus import wiring as bus_wiring
 from server.chat.wiring import Chat
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
 from server.compose.cluster import ClusterPart, new_node_id
-from server.compose.stores import open_shared, open_store
+from server.compose.facts import FactMaker
+from server.compose.stores import open_bus, open_files, open_shared, open_store
+from server.files.orphans import OrphanSweep
 from server.http.app import make_app, runner_options
 from server.http.metrics import Counts, MetricSource
 from server.hub.hub import Hub
@@ -121,16 +124,33 @@ class Server:
         config, clock, ids, store = self.config, self.clock, self.ids, self.store
         self.accounts = await accounts_wiring.build(config, store, clock=clock, ids=ids)
         self._closers.append(self._close_accounts)
+        self.files = await open_files(config, clock)
+        self._closers.append(self.files.close)
+        bus, close_bus = open_bus(config, store, clock)
+        if close_bus is not None:
+            self._closers.append(close_bus)
+        self.bus = bus_wiring.build(config, bus, clock=clock, tasks=self.tasks)
+        facts = self.facts = FactMaker(self.bus, store.accounts, clock=clock, tasks=self.tasks)
+        self.accounts.sessions.on_ended = facts.sessions_ended
+        self.accounts.sign_ups.on_added = facts.user_created
         self.hub = Hub(config, authenticate=self.accounts.authenticate, clock=clock)
         self.accounts.attach_outlet(self.hub.outlet)
         await self.hub.start()
         if self.shared is not None:
             await self._make_cluster(self.shared)
-            return
+        else:
+            self._make_alone()
+        await self.bus.start()
+        OrphanSweep(self.files, tasks=self.tasks, leads=self._leads).start()
+
+    def _make_alone(self) -> None:
+        config, clock, store = self.config, self.clock, self.store
         self.chat = Chat(
-            store, self.hub.outlet, clock=clock, ids=ids, config=config, tasks=self.tasks
-        )
+            store, self.hub.outlet, clock=clock, ids=self.ids, config=config, tasks=self.tasks,
+            tell=self.facts.stored,
+        )  # fmt: skip
         self.chat.start()
+        self._closers.append(self.bus.close)
         self._closers.append(self.chat.close)
         self.presence = presence_wiring.build(
             config, store, outlet=self.hub.outlet, clock=clock, tasks=self.tasks
@@ -147,9 +167,10 @@ class Server:
         self._closers.append(cluster.close)
         self.chat = Chat(
             store, cluster.relay.local, clock=clock, ids=self.ids, config=config, tasks=tasks,
-            relay=cluster.relay, leads=cluster.leads,
+            relay=cluster.relay, leads=cluster.leads, tell=self.facts.stored,
         )  # fmt: skip
         self.chat.start()
+        self._closers.append(self.bus.close)
         self._closers.append(self.chat.close)
         self.presence = presence_wiring.build(
             config, store, outlet=self.hub.outlet, clock=clock, tasks=tasks,
@@ -167,7 +188,7 @@ class Server:
             config,
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
             authenticate=self.accounts.authenticate,
-            checks={**self.store.checks, **self._shared_checks(), "hub": self._check_draining},
+            checks=self._checks(),
             metrics=self._numbers(),
             web_root=web_folder(),
             clock=self.clock,
@@ -182,12 +203,17 @@ class Server:
         app.on_response_prepare.append(self._part)
         return app
 
-    def _shared_checks(self) -> Mapping[str, Check]:
-        return {} if self.shared is None else self.shared.checks
+    def _checks(self) -> Mapping[str, Check]:
+        shared = {} if self.shared is None else self.shared.checks
+        own = {"hub": self._check_draining}
+        return {**self.store.checks, **shared, **self.files.checks, **own}
+
+    def _leads(self) -> bool:
+        return self.cluster is None or self.cluster.leads()
 
     def _numbers(self) -> list[MetricSource]:
         commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
-        numbers: list[MetricSource] = [_HubNumbers(self.hub)]
+        numbers: list[MetricSource] = [_HubNumbers(self.hub), self.bus]
         if self.acceptor.handover is not None:
             numbers.append(Counts("handover_", self.acceptor.handover.counts))
         return [*numbers, Counts("store_", commits)] if commits is not None else numbers

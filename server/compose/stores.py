@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,18 @@ from server.kernel.clock import Clock, System
 from server.kernel.config import Config
 from server.kernel.errors import Unavailable
 from server.kernel.ids import NodeId
-from storage.api import Accounts, Check, DirtyRooms, Projections, RoomLog, Shared, Store
+from storage.api import (
+    Accounts,
+    Bus,
+    Check,
+    DirtyRooms,
+    Files,
+    Projections,
+    RoomLog,
+    Shared,
+    Store,
+)
+from storage.api.bus import BusLimits
 
 
 async def open_store(config: Config, *, beside: bool = False) -> Store:
@@ -34,6 +45,36 @@ async def open_shared(config: Config, node_id: NodeId, clock: Clock) -> Shared |
     except ImportError as error:
         raise _not_installed("redis", error) from None
     return await open_redis(config.redis, node_id=node_id, clock=clock)
+
+
+def open_bus(
+    config: Config, store: Store, clock: Clock
+) -> tuple[Bus, Callable[[], Awaitable[None]] | None]:
+    """In the log's own file where one process has it, else on Redis; and how to close it, if it is
+    not closed with the store.
+    """
+    if config.clustered:
+        from storage.redis.bus import RedisBus
+
+        bus = RedisBus(config.redis, clock, BusLimits(config.bus.waiting, config.bus.dead))
+        return bus, bus.close
+    from storage.sqlite.store import SqliteStore
+
+    assert isinstance(store, SqliteStore)
+    return store.bus, None
+
+
+async def open_files(config: Config, clock: Clock) -> Files:
+    """Raises Unavailable with what to do; a bucket that does not answer now is none."""
+    if config.store.files == "folder":
+        from storage.folder import open_folder_files
+
+        return await open_folder_files(Path(config.server.data) / "files", clock=clock)
+    try:
+        from storage.s3 import open_s3
+    except ImportError as error:
+        raise _not_installed("s3", error) from None
+    return await open_s3(config.s3, clock=clock)
 
 
 async def open_folder(config: Config, *, beside: bool = False) -> Store:

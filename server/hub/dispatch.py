@@ -11,6 +11,7 @@ from server.hub.metrics import HubMetrics
 from server.hub.outbox import Outbox, Packet
 from server.hub.payload import RESERVED, Shape, read_arguments
 from server.hub.session import ACTIVE_EVERY_S, Session, State
+from server.hub.spending import Spending
 from server.kernel.clock import Clock
 from server.kernel.config import Limits
 from server.kernel.errors import AppError, Internal, Invalid, NotFound, RateLimited
@@ -18,6 +19,8 @@ from server.kernel.events import BoundEvent, Context, EventHandler
 from server.kernel.json import decode_strict, encode
 from server.kernel.limits import Buckets
 from server.kernel.logs import get_logger
+from server.kernel.tasks import TaskOwner
+from storage.api import SharedLimits
 
 log = get_logger(__name__)
 
@@ -28,9 +31,10 @@ PENDING_RETRY_S = 0.5
 class Row:
     """One bound event, ready to run."""
 
-    __slots__ = ("handler", "rate", "shape")
+    __slots__ = ("handler", "rate", "rate_name", "shape")
 
     def __init__(self, event: BoundEvent, rate: Buckets | None) -> None:
+        self.rate_name = event.rate or ""
         self.shape = Shape(event.shape)
         self.handler: EventHandler = event.handler
         self.rate = rate
@@ -60,6 +64,7 @@ class Dispatcher:
         self._rows: dict[str, Row] = {}
         self._running: set[Driven] = set()
         self._buckets = {"send": Buckets(limits.send_per_s, limits.send_burst)}
+        self._spending: Spending | None = None
 
     def mount(self, events: Sequence[BoundEvent]) -> None:
         """Raises ValueError for a name twice, a reserved name or a rate that is not known."""
@@ -70,6 +75,10 @@ class Dispatcher:
                 raise ValueError(f"event {event.name}: no rate is called {event.rate}")
             rate = self._buckets[event.rate] if event.rate is not None else None
             self._rows[event.name] = Row(event, rate)
+
+    def share_limits(self, limits: SharedLimits, tasks: TaskOwner) -> None:
+        """What users send here counts at other nodes too."""
+        self._spending = Spending(limits, self._buckets, clock=self._clock, tasks=tasks)
 
     def __len__(self) -> int:
         """Handlers that wait for something."""
@@ -138,6 +147,8 @@ class Dispatcher:
         wait = row.rate.take(session.user_id, now)
         if wait > 0:
             raise RateLimited("Too many messages; please wait.", retry_after_s=_seconds(wait))
+        if self._spending is not None:
+            self._spending.spent(row.rate_name, session.user_id)
 
     def _run(self, session: Session, ack: str, row: Row, cmd: Any, now: float) -> None:
         ctx = session.ctx

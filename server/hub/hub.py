@@ -29,6 +29,8 @@ from server.kernel.events import BoundEvent, Context
 from server.kernel.ids import SessionId
 from server.kernel.logs import get_logger
 from server.kernel.outlet import SocketObserver
+from server.kernel.tasks import TaskOwner
+from storage.api import SharedLimits
 
 log = get_logger(__name__)
 
@@ -104,6 +106,11 @@ class Hub:
 
     def observe(self, observer: SocketObserver) -> None:
         self._login.observers.append(observer)
+
+    def share_limits(self, limits: SharedLimits, tasks: TaskOwner) -> None:
+        """Users have one rate of sends and of connects over all nodes of the cluster."""
+        self.dispatcher.share_limits(limits, tasks)
+        self._login.shared = limits
 
     @property
     def metrics(self) -> HubMetrics:

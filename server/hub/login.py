@@ -22,6 +22,7 @@ from server.kernel.limits import Buckets
 from server.kernel.logs import get_logger
 from server.kernel.outlet import SocketObserver
 from server.kernel.peer import limit_key
+from storage.api import SharedLimits, Spend
 
 log = get_logger(__name__)
 
@@ -37,7 +38,8 @@ _SOCKET_ID_BYTES = 15
 class Login:
     """Carries a socket from OPEN to LIVE. `connect` raises AppError for what CONNECT_ERROR tells.
 
-    `observers` may grow until the first socket comes.
+    `observers` may grow until the first socket comes. `shared` may be set: the buckets of the whole
+    cluster. Without them, and while they are away, this node's own count alone.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Login:
         self._audience = audience
         self._outbox = outbox
         self._metrics = metrics
+        self.shared: SharedLimits | None = None
         self.observers: list[SocketObserver] = []
         self.draining = False
         self._addresses = Buckets(limits.connect_address_per_s, limits.connect_address_per_s)
@@ -94,6 +97,8 @@ class Login:
         if self._ended.get(ctx.session_id, 0.0) > self._clock.monotonic():
             raise Unauthorized("This session has ended; please log in.")
         self._check_pace(self._users, ctx.user_id)
+        if self.shared is not None:
+            await self._check_paces(self.shared, limit_key(session.socket.peer), ctx.user_id)
         self._check_count(ctx.user_id)
         if session.state != State.CONNECTING:
             return
@@ -149,16 +154,33 @@ class Login:
             observer.opened(ctx)
 
     def _check_pace(self, buckets: Buckets, key: str) -> None:
-        wait = buckets.take(key, self._clock.monotonic())
-        if wait > 0:
-            text = "Too many connections; please wait."
-            raise RateLimited(text, retry_after_s=max(0.001, round(wait, 3)))
+        _refuse(buckets.take(key, self._clock.monotonic()))
+
+    async def _check_paces(self, shared: SharedLimits, address: str, user_id: UserId) -> None:
+        both = ((self._addresses, f"connect-from:{address}"), (self._users, f"connect:{user_id}"))
+        try:
+            waits = await asyncio.gather(
+                *(
+                    shared.take(Spend(key, buckets.rate_per_s, buckets.burst))
+                    for buckets, key in both
+                    if buckets.rate_per_s > 0
+                )
+            )
+        except Unavailable:
+            return
+        _refuse(max(waits, default=0.0))
 
     def _check_count(self, user_id: UserId) -> None:
         most = self._limits.sockets_per_user
         present = self._audience.users.get(user_id)
         if present is not None and 0 < most <= len(present.sessions) + present.expected:
             raise RateLimited("Too many open connections.", retry_after_s=30.0)
+
+
+def _refuse(wait: float) -> None:
+    if wait > 0:
+        text = "Too many connections; please wait."
+        raise RateLimited(text, retry_after_s=max(0.001, round(wait, 3)))
 
 
 def _nobody() -> Context:

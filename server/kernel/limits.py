@@ -14,8 +14,8 @@ class Buckets:
     """
 
     def __init__(self, rate_per_s: float, burst: float, *, max_keys: int = 100_000) -> None:
-        self._rate = rate_per_s
-        self._burst = max(1.0, burst)
+        self.rate_per_s = rate_per_s
+        self.burst = max(1.0, burst)
         self._max_keys = max_keys
         self._levels: dict[str, tuple[float, float]] = {}
 
@@ -27,34 +27,39 @@ class Buckets:
 
         A refusal takes nothing. `now` is monotonic seconds; a `now` that went back gives nothing.
         """
-        if self._rate <= 0:
+        if self.rate_per_s <= 0:
             return 0.0
         level = self._level(key, now)
         missing = cost - level
         if missing > 1e-9:
             self._keep(key, level, now)
-            return missing / self._rate
+            return missing / self.rate_per_s
         self._keep(key, level - cost, now)
         return 0.0
 
     def wait(self, key: str, now: float, cost: float = 1.0) -> float:
         """What `take` would answer, without taking."""
-        if self._rate <= 0:
+        if self.rate_per_s <= 0:
             return 0.0
         missing = cost - self._level(key, now)
-        return missing / self._rate if missing > 1e-9 else 0.0
+        return missing / self.rate_per_s if missing > 1e-9 else 0.0
 
     def give(self, key: str, now: float, cost: float = 1.0) -> None:
         """Put tokens back, for what turned out not to count."""
-        if self._rate > 0 and key in self._levels:
-            self._keep(key, min(self._burst, self._level(key, now) + cost), now)
+        if self.rate_per_s > 0 and key in self._levels:
+            self._keep(key, min(self.burst, self._level(key, now) + cost), now)
+
+    def hold(self, key: str, now: float, wait_s: float) -> None:
+        """There is no token before `wait_s` from now: what was spent elsewhere counts here too."""
+        level = min(self._level(key, now), 1.0 - wait_s * self.rate_per_s)
+        self._keep(key, level, now)
 
     def _level(self, key: str, now: float) -> float:
         found = self._levels.get(key)
         if found is None:
-            return self._burst
+            return self.burst
         level, at = found
-        return min(self._burst, level + max(0.0, now - at) * self._rate)
+        return min(self.burst, level + max(0.0, now - at) * self.rate_per_s)
 
     def _keep(self, key: str, level: float, now: float) -> None:
         self._levels.pop(key, None)

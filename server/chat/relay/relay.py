@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from server.chat.announce import encode_event, member_change
+from server.chat.commands import Tell
 from server.chat.relay.dirty import DirtyMarks
 from server.chat.relay.frames import Admitted, Blocked, ReaderIn, ReaderOut, pack, stored
 from server.chat.relay.outlets import LocalOutlet, WideOutlet
@@ -73,10 +74,12 @@ class Relay:
         repair: Callable[[RoomId], Awaitable[None]],
         block_changed: Callable[[UserId, UserId, bool], None],
         settled: Callable[[RoomId], bool],
+        tell: Tell | None,
     ) -> None:
         """By chat, once. `repair`: bring a room's projection to its head (awaitable). `settled`:
-        nothing of the room waits to be told.
+        nothing of the room waits to be told. `tell`: facts for workers.
         """
+        self._tell = tell
         self._repair = repair
         self._settled = settled
         self.rooms = Rooms(
@@ -200,6 +203,8 @@ class Relay:
             more = True
             while more:
                 rows, more = await self._store.log.read(room_id, after=told, limit=RETELL_PAGE)
+                if self._tell is not None:
+                    self._tell(rows, None)
                 for row in rows:
                     item = stored(row, encode_event(row).own)
                     self._room_port.publish(room_id, pack(item))
