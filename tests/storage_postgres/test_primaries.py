@@ -24,7 +24,7 @@ BOTH = "127.0.0.1,127.0.0.2"
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[PostgresServer, PostgresServer]]:
-    """A primary and its standby. The last test that uses them kills the one and promotes the other."""
+    """A primary and its standby; the last test here kills the one and promotes the other."""
     with ExitStack() as stack:
         primary = stack.enter_context(postgres_server(durable=True))
         folder = stack.enter_context(server_folder("pg"))
