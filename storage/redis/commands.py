@@ -68,6 +68,9 @@ class RedisCommands:
         async with self._free:
             try:
                 return await work
+            except RuntimeError:
+                # uvloop's, of a transport that closed since the pool last looked at it.
+                raise ConnectionError("closed") from None
             except ResponseError as error:
                 if str(error).startswith(REFUSALS):
                     raise ConnectionError("refused") from None
