@@ -220,7 +220,7 @@ async def connect(config: Cassandra, clock: Clock) -> Session:
         load_balance_dc_aware=config.datacenter,
         retry_policy="fallthrough",
         coalesce_delay_us=1,
-        constant_reconnect_delay_ms=1000,
+        constant_reconnect_delay_ms=250,
         heartbeat_interval_sec=1,
         idle_timeout_sec=4,
         tcp_nodelay=True,

@@ -1,0 +1,1 @@
+"""Cassandra's own promises, beyond the room log's contract."""
