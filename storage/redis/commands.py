@@ -10,6 +10,7 @@ from redis.exceptions import (
     ClusterDownError,
     ClusterError,
     ConnectionError,
+    InvalidResponse,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 FAULTS: tuple[type[Exception], ...] = (
     ConnectionError, TimeoutError, OSError, ReadOnlyError, ClusterDownError, ClusterError,
     RedisClusterException, TryAgainError, OutOfMemoryError, NoPermissionError,
+    InvalidResponse,
 )  # fmt: skip
 """Redis cannot serve. Other errors are ours: a wrong command."""
 REFUSALS = ("MISCONF", "NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "LOADING", "BUSY ")

@@ -92,9 +92,24 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.silent = 0
-        if self._is_open:
-            self.received(data)
-            return
+        try:
+            if self._is_open:
+                self.received(data)
+            else:
+                self._answer(data)
+        except hiredis.HiredisError:  # whoever that is, it is no Redis
+            self.refuse("PROTOCOL")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+        for future in self._asked:
+            if not future.done():
+                future.set_exception(
+                    Refused(self.refusal) if self.refusal else ConnectionResetError()
+                )
+        self._asked.clear()
+
+    def _answer(self, data: bytes) -> None:
         self._reader.feed(data)
         while self._asked and (reply := self._reader.gets()) is not False:
             future = self._asked.popleft()
@@ -104,13 +119,6 @@ class Link(asyncio.Protocol):
                 future.set_exception(Refused(code_of(str(reply))))
             else:
                 future.set_result(reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost.set()
-        for future in self._asked:
-            if not future.done():
-                future.set_exception(ConnectionResetError())
-        self._asked.clear()
 
     def pause_writing(self) -> None:
         self.paused = True

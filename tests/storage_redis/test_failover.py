@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from server.kernel.ids import UserId
 from storage.api import NodePresence, Spend
 from storage.redis import RedisShared
 from tests.storage_redis.conftest import Open
-from tests.support.servers.redis import Cluster, Watched
+from tests.support.servers.redis import Certificates, Cluster, Watched
 from tests.support.shared import LAURA, Ear, a_node, until_served
 from tests.support.waiting import until
 
@@ -102,3 +103,22 @@ async def test_a_cluster_that_lost_most_of_itself_refuses(
     with pytest.raises(Unavailable):
         await use_everything(laura)
     laura.fanout.publish("garden", b"lost")
+
+
+@pytest.mark.parametrize("kind", [Watched, Cluster])
+async def test_sentinels_and_clusters_are_to_be_had_behind_tls_too(
+    folder: Path, open_node: Open, kind: type[Watched] | type[Cluster]
+) -> None:
+    servers = kind(folder, tls=Certificates(folder))
+    try:
+        servers.start()
+        laura, max_ = [await open_node(servers.settings, name) for name in ("laura", "max")]
+        ear = Ear(max_)
+        await max_.fanout.subscribe(["garden"])
+
+        await use_everything(laura)
+        laura.fanout.publish("garden", b"hello")
+
+        assert await ear.hears(1) == [("garden", b"hello")]
+    finally:
+        servers.stop()

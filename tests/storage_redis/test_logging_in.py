@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -64,3 +65,23 @@ async def test_encrypted_without_a_ca_is_to_be_had_too(redis_tls: Server, open_n
 
     assert not await laura.nodes.beat(a_node(), 1.0)
     assert laura.fanout.connected
+
+
+async def test_what_is_no_redis_is_told_and_tried_again(redis: Server, open_node: Open) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = msgspec.structs.replace(redis.settings, port=port)
+        with structlog.testing.capture_logs() as lines:
+            laura = await open_node(settings, "laura")
+            with pytest.raises(Unavailable):
+                await laura.nodes.beat(a_node(), 1.0)
+            await laura.close()
+
+    assert "PROTOCOL" in {line.get("reason") for line in lines}
+    assert "task.crashed" not in {line["event"] for line in lines}

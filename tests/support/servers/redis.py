@@ -121,11 +121,13 @@ class Certificates:
 class Cluster:
     """Three primaries, a replica each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tls: Certificates | None = None) -> None:
+        encrypted = ["--tls-cluster", "yes", "--tls-replication", "yes"] if tls else []
         self.servers = [
             Server(
                 folder, f"node{i}", "--cluster-enabled", "yes", "--cluster-node-timeout", "1500",
                 "--repl-diskless-sync-delay", "0", "--cluster-port", str(free_port(HOST)),
+                *encrypted, tls=tls,
             )
             for i in range(6)
         ]  # fmt: skip
@@ -137,8 +139,8 @@ class Cluster:
     def start(self) -> None:
         for server in self.servers:
             server.start()
-        _cli(
-            self.servers[0].port, "--cluster", "create",
+        self.servers[0].ask(
+            "--cluster", "create",
             *(f"{HOST}:{server.port}" for server in self.servers),
             "--cluster-replicas", "1", "--cluster-yes",
         )  # fmt: skip
@@ -156,25 +158,53 @@ class Cluster:
         return healthy and ("role:master" in _role(server) or _synced(server))
 
 
+class Sentinel(Server):
+    """Watches a primary; two of them decide."""
+
+    def __init__(self, folder: Path, name: str, primary: Server, *, watch: str) -> None:
+        self.folder, self.tls = folder, primary.tls
+        self.port = free_port(HOST)
+        lines = [f"{'tls-port' if self.tls else 'port'} {self.port}", f"bind {HOST}"]
+        if self.tls:
+            given = [*self.tls.options(), "--tls-replication", "yes", "--port", "0"]
+            lines += [
+                f"{option.removeprefix('--')} {value}"
+                for option, value in zip(given[::2], given[1::2], strict=True)
+            ]
+        lines += [
+            f"dir {folder}", f"requirepass {PASSWORD}",
+            f"sentinel monitor {watch} {HOST} {primary.port} 2",
+            f"sentinel auth-pass {watch} {PASSWORD}",
+            f"sentinel down-after-milliseconds {watch} 1000",
+            f"sentinel failover-timeout {watch} 5000",
+        ]  # fmt: skip
+        path = folder / f"{name}.conf"
+        path.write_text("\n".join(lines) + "\n")
+        self.process = Process(name, [program(), str(path), "--sentinel"], folder)
+
+
 class Watched:
-    """A primary and a replica, and three Sentinels with a password that agree by two."""
+    """A primary and a replica, and three Sentinels with a password."""
 
     NAME = "chat"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.primary = Server(folder, "primary", "--repl-diskless-sync-delay", "0")
-        self.replica = Server(
-            folder, "replica", "--replicaof", f"{HOST} {self.primary.port}",
-            "--repl-diskless-sync-delay", "0",
-        )  # fmt: skip
-        self.sentinels = [self._sentinel(i) for i in range(3)]
+    def __init__(self, folder: Path, *, tls: Certificates | None = None) -> None:
+        options = ["--repl-diskless-sync-delay", "0"]
+        if tls:
+            options += ["--tls-replication", "yes"]
+        self.primary = Server(folder, "primary", *options, tls=tls)
+        following = f"{HOST} {self.primary.port}"
+        self.replica = Server(folder, "replica", "--replicaof", following, *options, tls=tls)
+        self.sentinels = [
+            Sentinel(folder, f"sentinel{i}", self.primary, watch=self.NAME) for i in range(3)
+        ]
 
     @property
     def settings(self) -> Settings:
-        return Settings(
-            password=PASSWORD,
-            sentinels=tuple(f"{HOST}:{port}" for port, _ in self.sentinels),
+        return msgspec.structs.replace(
+            self.primary.settings,
+            host="unused",
+            sentinels=tuple(f"{HOST}:{sentinel.port}" for sentinel in self.sentinels),
             sentinel_name=self.NAME,
             sentinel_password=PASSWORD,
         )
@@ -183,8 +213,8 @@ class Watched:
         self.primary.start()
         self.replica.start()
         within(READY_S, lambda: _synced(self.replica))
-        for port, process in self.sentinels:
-            process.start(lambda port=port: _cli(port, "PING") == "PONG", within_s=READY_S)  # type: ignore[misc]
+        for sentinel in self.sentinels:
+            sentinel.start()
         within(FORMED_S, self._agreed)
 
     def servers(self) -> list[Server]:
@@ -192,46 +222,26 @@ class Watched:
 
     def current(self) -> Server:
         """The primary that the Sentinels name."""
-        named = _cli(self.sentinels[0][0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
+        named = self.sentinels[0].ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
         return next(s for s in self.servers() if str(s.port) in named.split())
 
     def fail_over(self) -> None:
         """As an operator does: both servers live on."""
-        assert _cli(self.sentinels[0][0], "SENTINEL", "FAILOVER", self.NAME) == "OK"
-
-    def healthy(self) -> bool:
-        """As after `start`: the next failover can come."""
-        current = self.current()
-        other = next(s for s in self.servers() if s is not current)
-        return "role:master" in _role(current) and _synced(other) and self._agreed()
+        assert self.sentinels[0].ask("SENTINEL", "FAILOVER", self.NAME) == "OK"
 
     def stop(self) -> None:
-        for _, process in self.sentinels:
-            process.stop()
-        for server in self.servers():
+        for server in (*self.sentinels, *self.servers()):
             server.stop()
 
     def _agreed(self) -> bool:
         """All see two others and a replica: only then a failover can be voted."""
-        states = [_cli(port, "SENTINEL", "MASTER", self.NAME).split() for port, _ in self.sentinels]
-        return all(
-            state and _after(state, "num-other-sentinels") == "2"
-            and _after(state, "num-slaves") == "1" and _after(state, "flags") == "master"
-            and "s_down" not in _cli(port, "SENTINEL", "REPLICAS", self.NAME)
-            for state, (port, _) in zip(states, self.sentinels, strict=True)
-        )  # fmt: skip
+        return all(self._sees_all(sentinel) for sentinel in self.sentinels)
 
-    def _sentinel(self, number: int) -> tuple[int, Process]:
-        port, name = free_port(HOST), f"sentinel{number}"
-        path = self.folder / f"{name}.conf"
-        path.write_text(
-            f"port {port}\nbind {HOST}\ndir {self.folder}\nrequirepass {PASSWORD}\n"
-            f"sentinel monitor {self.NAME} {HOST} {self.primary.port} 2\n"
-            f"sentinel auth-pass {self.NAME} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {self.NAME} 1000\n"
-            f"sentinel failover-timeout {self.NAME} 5000\n"
-        )
-        return port, Process(name, [program(), str(path), "--sentinel"], self.folder)
+    def _sees_all(self, sentinel: Sentinel) -> bool:
+        state = sentinel.ask("SENTINEL", "MASTER", self.NAME).split()
+        seen = [_after(state, name) for name in ("num-other-sentinels", "num-slaves", "flags")]
+        replicas = sentinel.ask("SENTINEL", "REPLICAS", self.NAME)
+        return seen == ["2", "1", "master"] and "s_down" not in replicas
 
 
 @cache
