@@ -19,10 +19,16 @@ from hubbub import Client
 from hubbub.errors import HubbubError
 
 from server.cli.terms import say
-from server.compose import running_server
-from server.kernel.config import Config
+from server.compose import open_store, running_server
+from server.compose.cluster import new_node_id
+from server.compose.stores import open_files, open_shared
+from server.kernel.clock import System
+from server.kernel.config import Bus as BusSettings
+from server.kernel.config import Cluster, Config
+from server.kernel.config import Store as KeptIn
 from server.kernel.errors import AppError
 from server.kernel.logs import configure_logs
+from storage.api import Check, Files, Shared, Store
 
 DISK_LOW_BYTES = 1024**3
 YEAR_2025_MS = 1_735_689_600_000
@@ -54,11 +60,46 @@ def examine(config: Config) -> int:
 
 def _static(config: Config) -> Iterator[Finding]:
     yield Finding("configuration", True, f"read; registration is {config.registration}")
-    yield _folder(Path(config.server.data))
-    yield _disk(Path(config.server.data))
+    if config.clustered:
+        yield from asyncio.run(_servers(config))
+    else:
+        yield _folder(Path(config.server.data))
+        yield _disk(Path(config.server.data))
     yield _port(config.server.host, config.server.port)
     yield _clock()
     yield _files()
+
+
+async def _servers(config: Config) -> list[Finding]:
+    """Each server behind the configured shape: reached, and able to write."""
+    findings: list[Finding] = []
+    opened: list[Store | Shared | Files] = []
+    node_id, clock = new_node_id(), System()
+    for name, opening in (
+        (config.store.log, open_store(config)),
+        ("redis", open_shared(config, node_id, clock)),
+        (config.store.files, open_files(config, clock)),
+    ):
+        try:
+            part = await opening
+        except AppError as error:
+            findings.append(Finding(name, False, error.text, f"Look at [{name}] and its server."))
+            continue
+        if part is not None:
+            opened.append(part)
+    for part in opened:
+        findings += [await _answer(name, check) for name, check in part.checks.items()]
+        await part.close()
+    return findings
+
+
+async def _answer(name: str, check: Check) -> Finding:
+    started = time.monotonic()
+    try:
+        await check()
+    except AppError as error:
+        return Finding(name, False, error.text, f"Look at [{name}] and its server.")
+    return Finding(name, True, f"answers in {(time.monotonic() - started) * 1000:.0f} ms")
 
 
 def _folder(folder: Path) -> Finding:
@@ -129,7 +170,10 @@ async def _round_trip(config: Config, transport: str) -> None:
         place = msgspec.structs.replace(
             config.server, host="127.0.0.1", port=0, data=folder, public_url=""
         )
-        async with running_server(msgspec.structs.replace(config, server=place)) as server:
+        alone = msgspec.structs.replace(
+            config, server=place, store=KeptIn(), cluster=Cluster(), bus=BusSettings()
+        )
+        async with running_server(alone) as server:
             operator = server.accounts.operator
             password = secrets.token_urlsafe(16)
             await operator.create_user("doctor", password)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from server.chat.fold import rebuild as rebuild_projections
 from server.cli.terms import Refused, say
-from server.compose import open_folder
+from server.compose import open_store
 from server.kernel.config import Config
 from server.kernel.ids import RoomId
 from server.kernel.logs import configure_logs
@@ -21,6 +21,9 @@ Step = Callable[[int, int], None]
 
 
 def migrate(config: Config) -> None:
+    if config.clustered:
+        asyncio.run(_migrate_servers(config))
+        return
     folder = _existing(config)
     with _explained():
         before, after = sqlite.migrate(folder)
@@ -30,13 +33,24 @@ def migrate(config: Config) -> None:
         say(f"{folder} went from version {before} to {after}.")
 
 
+async def _migrate_servers(config: Config) -> None:
+    """Opening is migrating: the steps only add, so nodes of the version before go on."""
+    configure_logs("warning", config.logging.format)
+    store = await open_store(config)
+    names = ", ".join(store.checks)
+    await store.close()
+    say(f"{names}: current.")
+
+
 def backup(config: Config, target: Path) -> None:
+    _check_folder_shape(config)
     with _explained(), _progress("copying") as step:
         sqlite.backup(_existing(config), target, step)
     say(f"{target} holds the data as of now. Keep it as safe as the folder itself.")
 
 
 def restore(config: Config, source: Path, *, force: bool) -> None:
+    _check_folder_shape(config)
     folder = Path(config.server.data)
     with _explained(), _progress("restoring") as step:
         sqlite.restore(source, folder, step, force=force)
@@ -44,11 +58,12 @@ def restore(config: Config, source: Path, *, force: bool) -> None:
 
 
 def rebuild(config: Config) -> None:
-    _existing(config)
+    if not config.clustered:
+        _existing(config)
     configure_logs("warning", config.logging.format)
 
     async def work(step: Step) -> int:
-        store = await open_folder(config)
+        store = await open_store(config)
 
         def page(room_id: RoomId, done: int, total: int) -> None:
             step(done, total)
@@ -61,6 +76,14 @@ def rebuild(config: Config) -> None:
     with _progress("rebuilding") as step:
         count = asyncio.run(work(step))
     say(f"Everything derived was made anew from {count} events.")
+
+
+def _check_folder_shape(config: Config) -> None:
+    if config.clustered:
+        raise Refused(
+            "The data lie in servers with tools of their own: pg_dump for PostgreSQL, nodetool "
+            "snapshot for Cassandra, a mirror of the bucket. docs/operations.md says how."
+        )
 
 
 def _existing(config: Config) -> Path:

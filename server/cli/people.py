@@ -1,19 +1,27 @@
-"""Accounts from the command line, on the data folder itself."""
+"""Accounts from the command line, on the stores themselves."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from server.accounts.sessions import SessionOutlet
 from server.accounts.wiring import AccountsPart, build
+from server.chat.relay.outlets import tell_ended
 from server.cli.terms import Refused, say
-from server.compose import open_folder
+from server.compose import open_store
+from server.compose.cluster import new_node_id
+from server.compose.stores import open_shared
+from server.kernel.clock import System
 from server.kernel.config import Config
+from server.kernel.ids import SessionId
 from server.kernel.logs import configure_logs
-from storage.api import Store, UserRow
+from server.nodes.ports import Ports
+from storage.api import Fanout, Store, UserRow
 
 
 def add(config: Config, name: str, *, display_name: str | None, admin: bool) -> None:
@@ -83,21 +91,47 @@ def _with_accounts(
     *,
     beside: bool = False,
 ) -> None:
-    """`beside`: also while a server runs. What ends sessions needs it stopped."""
+    """`beside`: also while a server has the data folder. What ends sessions needs that stopped; the
+    nodes of a cluster hear of it.
+    """
     configure_logs("warning", config.logging.format)
 
     async def run() -> None:
-        store = await open_folder(config, beside=beside)
+        store = await open_store(config, beside=beside)
         try:
-            part = await build(config, store)
-            try:
-                await work(part, store)
-            finally:
-                part.close()
+            async with _elsewhere(config) as outlet:
+                part = await build(config, store, outlet=outlet)
+                try:
+                    await work(part, store)
+                finally:
+                    part.close()
         finally:
             await store.close()
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def _elsewhere(config: Config) -> AsyncIterator[SessionOutlet | None]:
+    """The sockets of a cluster's nodes: they hear which sessions end here."""
+    shared = await open_shared(config, new_node_id(), System())
+    if shared is None:
+        yield None
+        return
+    try:
+        yield NodesOutlet(Ports(shared.fanout).open("s"))
+    finally:
+        await shared.close()
+
+
+class NodesOutlet:
+    """Implements `SessionOutlet` for a process without sockets."""
+
+    def __init__(self, port: Fanout) -> None:
+        self._port = port
+
+    def end_sessions(self, session_ids: Collection[SessionId], reason: str) -> None:
+        tell_ended(self._port, session_ids, reason)
 
 
 def _ask_password() -> str:

@@ -49,6 +49,12 @@ class EndedSessions(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+def tell_ended(port: Fanout, session_ids: Collection[SessionId], reason: str) -> None:
+    """Their sockets, wherever they are, are told and closed. `port`: that of the prefix "s"."""
+    frame = EndedSessions(list(session_ids), reason)
+    port.publish(EVERYBODY, msgspec.msgpack.encode(frame))
+
+
 class WideOutlet:
     """`Outlet` over all nodes, for what is in no log. What is in a log goes by the relay."""
 
@@ -100,8 +106,7 @@ class WideOutlet:
 
     def end_sessions(self, session_ids: Collection[SessionId], reason: str) -> None:
         self._hub.end_sessions(session_ids, reason)
-        frame = EndedSessions(list(session_ids), reason)
-        self._sessions.publish(EVERYBODY, msgspec.msgpack.encode(frame))
+        tell_ended(self._sessions, session_ids, reason)
 
     def _heard(self, channel: str, data: bytes) -> None:
         try:
