@@ -20,7 +20,7 @@ from server.kernel.ids import RoomId, Seq, UserId
 from server.kernel.tasks import TaskOwner
 from storage.api import Batch, Claim, Refused
 from storage.postgres.connections import Connections
-from storage.postgres.rows import EVENT_WIDTH, GONE_NUMBER, claim_of, event_values
+from storage.postgres.rows import EVENT_TYPES, GONE_NUMBER, claim_of, event_values
 
 IN_FLIGHT = 3
 """Groups at once: while one waits for the disk another is written and a third is gathered."""
@@ -31,7 +31,20 @@ MAX_WAITING_BYTES = 67_108_864
 MAX_WAITING = 20_000
 """Beyond either, appends are refused: the database is slower than those who write."""
 
-APPEND = f"SELECT * FROM append_v1({', '.join(f'${i}' for i in range(1, 32))})"
+BATCH_TYPES = ("text", "bigint", "bigint", "bigint")
+CLAIM_TYPES = ("int", "text", "text", "bigint", "bytea", "bigint")
+BLANK_TYPES = ("int", "bigint", "smallint")
+_TYPES = (*BATCH_TYPES, *EVENT_TYPES, *CLAIM_TYPES, *BLANK_TYPES)
+_NUMBERS = tuple(kind not in ("text", "bytea") for kind in _TYPES)
+APPEND = "SELECT * FROM append_v1({})".format(
+    ", ".join(
+        f"${i}::text::{kind}[]" if number else f"${i}"
+        for i, (kind, number) in enumerate(zip(_TYPES, _NUMBERS, strict=True), 1)
+    )
+)
+"""Arrays of numbers go as text, which the server reads: the driver takes 0.5 us for each number
+of an array, and joining them 0.1.
+"""
 NO_LOG = -1
 
 _Outcome = Refused | LookupError | None
@@ -173,24 +186,28 @@ def _settle(done: asyncio.Future[Refused | None], outcome: _Outcome) -> None:
 
 
 def _parameters(group: Sequence[Waiting]) -> list[Sequence[Any]]:
-    rooms, if_heads, heads, ns = [], [], [], []
+    rooms: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     claims: list[tuple[Any, ...]] = []
     blanks: list[tuple[Any, ...]] = []
     for i, waiting in enumerate(group, 1):
         batch = waiting.batch
-        rooms.append(batch.room_id)
-        if_heads.append(batch.if_head)
-        heads.append(batch.if_head + len(batch.events))
-        ns.append(batch.events[-1].n if batch.events else None)
+        n = batch.events[-1].n if batch.events else None
+        rooms.append((batch.room_id, batch.if_head, batch.if_head + len(batch.events), n))
         digests, others = _split(batch)
         events += [event_values(i, event, digests.get(event.seq)) for event in batch.events]
         claims += [(i, c.client_id, c.sender_id, c.seq, c.digest, c.at) for c in others]
         blanks += [(i, seq, GONE_NUMBER[gone]) for seq, gone in batch.blanks]
+    columns = (
+        *_columns(rooms, len(BATCH_TYPES)),
+        *_columns(events, len(EVENT_TYPES)),
+        *_columns(claims, len(CLAIM_TYPES)),
+        *_columns(blanks, len(BLANK_TYPES)),
+    )
     return [
-        rooms, if_heads, heads, ns,
-        *_columns(events, EVENT_WIDTH), *_columns(claims, 6), *_columns(blanks, 3),
-    ]  # fmt: skip
+        _numbers(column) if number else column
+        for column, number in zip(columns, _NUMBERS, strict=True)
+    ]
 
 
 def _split(batch: Batch) -> tuple[dict[Seq, bytes], list[Claim]]:
@@ -215,7 +232,7 @@ def _split(batch: Batch) -> tuple[dict[Seq, bytes], list[Claim]]:
 
 
 def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
-    """A column of nulls is left empty: each element costs the driver 0.3 us."""
+    """A column of nulls is left empty."""
     if not rows:
         return [()] * width
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
@@ -223,6 +240,10 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
         () if column[0] is None and column.count(None) == len(column) else column
         for column in columns
     ]
+
+
+def _numbers(column: Sequence[int | None]) -> str:
+    return "{" + ",".join(map(str, column)).replace("None", "NULL") + "}"
 
 
 def _outcomes(rows: Sequence[Any]) -> Mapping[int, _Outcome]:

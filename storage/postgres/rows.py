@@ -23,8 +23,11 @@ EVENT_COLUMNS = (
     "e.seq, e.id, e.at, e.type, e.sender_id, e.device_id, e.content, e.client_id, e.target_seq, "
     "e.reply_to, e.thread_seq, e.mentions, e.file_ids, e.expires_at, e.gone, e.n"
 )
-EVENT_WIDTH = 18
-"""How many e_ parameters `append_v1` has."""
+EVENT_TYPES = (
+    "int", "bigint", "smallint", "bigint", "bigint", "text", "text", "text", "text", "bytea",
+    "bytea", "bigint", "bigint", "bigint", "text", "text", "bigint", "smallint",
+)  # fmt: skip
+"""Of the e_ parameters of `append_v1`, which are arrays of these."""
 
 _mentions = msgspec.json.Decoder(Mentions)
 _file_ids = msgspec.json.Decoder(tuple[str, ...])

@@ -110,19 +110,34 @@ AS $$
 DECLARE
     v_keys bigint[];
     v_heads bigint[];
+    v_found text[] COLLATE "C";
     v_ok boolean[];
     v_all boolean;
 BEGIN
     -- Locks first, always in the order of room ids: two processes never wait for each other. The
     -- statements after it see what the holders before committed.
-    WITH locked AS MATERIALIZED (
-        SELECT l.key, l.room_id, l.head FROM logs l
-        WHERE l.room_id = ANY (b_room) ORDER BY l.room_id FOR NO KEY UPDATE)
-    SELECT array_agg(l.key ORDER BY b.i), array_agg(coalesce(l.head, -1) ORDER BY b.i),
-        array_agg(coalesce(l.head = b.if_head, false) ORDER BY b.i)
-    INTO v_keys, v_heads, v_ok
-    FROM unnest(b_room, b_if_head) WITH ORDINALITY AS b (room_id, if_head, i)
-    LEFT JOIN locked l ON l.room_id = b.room_id;
+    SELECT array_agg(l.key), array_agg(l.head), array_agg(l.room_id) INTO v_keys, v_heads, v_found
+    FROM (
+        SELECT l.key, l.head, l.room_id FROM logs l
+        WHERE l.room_id = ANY (b_room) ORDER BY l.room_id FOR NO KEY UPDATE) l;
+    IF v_found IS DISTINCT FROM b_room THEN
+        SELECT array_agg(f.key ORDER BY b.i), array_agg(coalesce(f.head, -1) ORDER BY b.i)
+        INTO v_keys, v_heads
+        FROM unnest(b_room) WITH ORDINALITY AS b (room_id, i)
+        LEFT JOIN unnest(v_found, v_keys, v_heads) AS f (room_id, key, head)
+            ON f.room_id = b.room_id;
+    END IF;
+    v_all := v_heads = b_if_head;
+    v_ok := array_fill(true, ARRAY[array_length(b_room, 1)]);
+    IF NOT v_all THEN
+        FOR i IN 1 .. array_length(b_room, 1) LOOP
+            v_ok[i] := v_heads[i] = b_if_head[i];
+            IF NOT v_ok[i] THEN
+                batch := i; head := v_heads[i];
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+    END IF;
 
     FOR batch, sender_id, client_id, seq, digest, at IN
         SELECT g.batch, c.sender_id, c.client_id, c.seq, c.digest, c.at
@@ -136,19 +151,9 @@ BEGIN
     LOOP
         head := v_heads[batch];
         v_ok[batch] := false;
+        v_all := false;
         RETURN NEXT;
     END LOOP;
-
-    v_all := true = ALL (v_ok);
-    IF NOT v_all THEN
-        FOR i IN 1 .. array_length(v_ok, 1) LOOP
-            IF v_heads[i] <> b_if_head[i] THEN
-                batch := i; head := v_heads[i];
-                sender_id := NULL; client_id := NULL; seq := NULL; digest := NULL; at := NULL;
-                RETURN NEXT;
-            END IF;
-        END LOOP;
-    END IF;
 
     UPDATE logs l SET head = b.head, n = coalesce(b.n, l.n)
     FROM unnest(v_keys, b_head, b_n, v_ok) AS b (key, head, n, ok)
