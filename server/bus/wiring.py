@@ -73,7 +73,7 @@ class BusPart:
 
     def snapshot(self) -> Mapping[str, Any]:
         """For /metrics. `bus_waiting` is of the last count, at most COUNT_EVERY_S old."""
-        counts = {worker.handler.group: worker.counts for worker in self.workers}
+        counts = {worker.handler.group: worker.settling.counts for worker in self.workers}
         return {
             "bus_delivered_total": _by_group({g: c.delivered for g, c in counts.items()}),
             "bus_retried_total": _by_group({g: c.retried for g, c in counts.items()}),

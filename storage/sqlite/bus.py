@@ -15,74 +15,48 @@ from server.kernel.clock import Clock
 from server.kernel.json import encode
 from storage.api.bus import (
     MOST_TAKEN,
-    OVERFLOW,
-    REASON_CHARS,
     BusLimits,
     DeadLetter,
     Delivery,
     Fact,
     is_wanted,
 )
+from storage.sqlite import outbox
 from storage.sqlite.connection import ask, listed
 from storage.sqlite.readers import Readers
 from storage.sqlite.transaction import Transaction
-from storage.sqlite.writer import Job, Writer
+from storage.sqlite.writer import Writer
 
 COUNT_EVERY = 4_096
 """So many facts are told before a queue's length is looked at (30 ms for a million rows)."""
-
-AGAIN = """SELECT pos, fact, attempts + 1 FROM outbox
-    WHERE grp = ? AND due > 0 AND due <= ? ORDER BY due, pos LIMIT ?"""
-FRESH = """SELECT pos, fact, attempts + 1 FROM outbox
-    WHERE grp = ? AND due = 0 ORDER BY pos LIMIT ?"""
-LEASE = """UPDATE outbox SET due = ?, attempts = attempts + 1
-    WHERE pos IN (SELECT value FROM json_each(?))"""
-NEXT_DUE = "SELECT min(due) FROM outbox WHERE grp = ? AND due > 0"
-DONE = "DELETE FROM outbox WHERE grp = ? AND pos IN (SELECT value FROM json_each(?))"
-POSTPONE = "UPDATE outbox SET due = ? WHERE grp = ? AND pos = ?"
-BURY = """INSERT INTO dead_letters (grp, fact, attempts, reason, died_at)
-    SELECT ?, fact, attempts, ?, ? FROM outbox
-    WHERE grp = ? AND pos IN (SELECT value FROM json_each(?)) ORDER BY pos"""
-TRIM_DEAD = """DELETE FROM dead_letters WHERE id IN
-    (SELECT id FROM dead_letters ORDER BY id DESC LIMIT -1 OFFSET ?)"""
-OLDEST = """SELECT pos FROM outbox WHERE grp = ?1 ORDER BY pos
-    LIMIT max(0, (SELECT count(*) FROM outbox WHERE grp = ?1) - ?2)"""
-DEAD = """SELECT id, grp, fact, attempts, reason, died_at FROM dead_letters
-    WHERE id > ? AND (?2 IS NULL OR grp = ?2) ORDER BY id LIMIT ?"""
-REPLAY = """INSERT INTO outbox (grp, fact)
-    SELECT key, fact FROM dead_letters JOIN bus_groups ON name = grp
-    WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"""
-REPLAYED = """DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))
-    AND grp IN (SELECT name FROM bus_groups)"""
-DROP = "DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))"
-WAITING = """SELECT name, (SELECT count(*) FROM outbox WHERE grp = key) FROM bus_groups
-    ORDER BY name"""
-JOIN = """INSERT INTO bus_groups (name, wants) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET wants = excluded.wants"""
 
 _fact = msgspec.json.Decoder(Fact)
 
 
 @dataclass(slots=True)
 class Group:
-    """`changed` is set, and replaced, when something was put into its queue or postponed."""
+    """`changed` is there while somebody waits for it: set, and taken away, when something was put
+    into the queue or postponed.
+    """
 
     name: str
     key: int
     wants: tuple[str, ...]
-    changed: asyncio.Event
+    changed: asyncio.Event | None = None
 
     def wake(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
+        if self.changed is not None:
+            self.changed.set()
+            self.changed = None
+
+    def watch(self) -> asyncio.Event:
+        self.changed = self.changed or asyncio.Event()
+        return self.changed
 
 
 def load_groups(connection: apsw.Connection) -> list[Group]:
     rows = ask(connection, "SELECT name, key, wants FROM bus_groups")
-    return [
-        Group(name, key, tuple(msgspec.json.decode(wants)), asyncio.Event())
-        for name, key, wants in rows
-    ]
+    return [Group(name, key, tuple(msgspec.json.decode(wants))) for name, key, wants in rows]
 
 
 class SqliteBus:
@@ -121,7 +95,7 @@ class SqliteBus:
         job = None if after is None else self._writer.this_turns(after)
         if after is not None and job is None:
             return self._publish_after(facts, after)
-        told = self._writer.submit(partial(_tell, rows, job), alone=False)
+        told = self._writer.submit(partial(outbox.tell, rows, job), alone=False)
         told.add_done_callback(partial(self._told, len(rows)))
         return told
 
@@ -155,7 +129,7 @@ class SqliteBus:
         if self._uncounted >= COUNT_EVERY:
             self._uncounted = 0
             groups = [(group.name, group.key) for group in self._groups.values()]
-            self._writer.submit(partial(_cut, groups, self._clock.now_ms(), self._limits))
+            self._writer.submit(partial(outbox.cut, groups, self._clock.now_ms(), self._limits))
 
     # ---- for workers ----------------------------------------------------------------------------
 
@@ -166,12 +140,12 @@ class SqliteBus:
             return
 
         def join(tx: Transaction) -> int:
-            tx.execute(JOIN, (group, listed(wanted)))
+            tx.execute(outbox.JOIN, (group, listed(wanted)))
             key: int = tx.ask("SELECT key FROM bus_groups WHERE name = ?", (group,))[0][0]
             return key
 
         key = await self._writer.submit(join)
-        self._groups[group] = Group(group, key, wanted, asyncio.Event())
+        self._groups[group] = Group(group, key, wanted)
         self._wanting.clear()
 
     async def leave(self, group: str) -> None:
@@ -194,8 +168,10 @@ class SqliteBus:
         give_up = loop.time() + wait_s
         while True:
             there, now_ms = self._groups[group], self._clock.now_ms()
-            changed = there.changed
-            job = partial(_take, there.key, min(limit, MOST_TAKEN), now_ms, round(lease_s * 1000))
+            changed = there.watch()
+            job = partial(
+                outbox.take, there.key, min(limit, MOST_TAKEN), now_ms, round(lease_s * 1000)
+            )
             rows, next_ms = await self._writer.submit(job)
             left = give_up - loop.time()
             if rows or left <= 0:
@@ -211,8 +187,8 @@ class SqliteBus:
     async def done(self, group: str, handles: Collection[str]) -> None:
         there = self._groups.get(group)
         if there is not None:
-            params = (there.key, _numbers(handles))
-            await self._writer.submit(lambda tx: tx.execute(DONE, params))
+            params = (there.key, outbox.numbers(handles))
+            await self._writer.submit(lambda tx: tx.execute(outbox.DONE, params))
 
     async def postpone(self, group: str, delays_s: Mapping[str, float]) -> None:
         there = self._groups.get(group)
@@ -226,7 +202,7 @@ class SqliteBus:
 
         def postpone(tx: Transaction) -> None:
             for row in rows:
-                tx.execute(POSTPONE, row)
+                tx.execute(outbox.POSTPONE, row)
 
         await self._writer.submit(postpone)
         there.wake()
@@ -234,10 +210,10 @@ class SqliteBus:
     async def bury(self, group: str, deliveries: Collection[Delivery], reason: str) -> None:
         there = self._groups.get(group)
         if there is not None:
-            handles = _numbers(delivery.handle for delivery in deliveries)
+            handles = outbox.numbers(delivery.handle for delivery in deliveries)
             now_ms, limits = self._clock.now_ms(), self._limits
             await self._writer.submit(
-                lambda tx: _bury(
+                lambda tx: outbox.bury(
                     tx, group, there.key, handles, reason=reason, now_ms=now_ms, most=limits.dead
                 )
             )
@@ -248,18 +224,18 @@ class SqliteBus:
         self, *, group: str | None = None, after: str | None = None, limit: int = 100
     ) -> list[DeadLetter]:
         start = int(after) if after is not None and after.isdecimal() else 0
-        rows = await self._readers.run(lambda db: ask(db, DEAD, (start, group, limit)))
+        rows = await self._readers.run(lambda db: ask(db, outbox.DEAD, (start, group, limit)))
         return [
             DeadLetter(str(number), name, _fact.decode(text), attempts, reason, died_at)
             for number, name, text, attempts, reason, died_at in rows
         ]
 
     async def replay(self, ids: Collection[str]) -> int:
-        params = (_numbers(ids),)
+        params = (outbox.numbers(ids),)
 
         def replay(tx: Transaction) -> int:
-            tx.execute(REPLAY, params)
-            return tx.execute(REPLAYED, params)
+            tx.execute(outbox.REPLAY, params)
+            return tx.execute(outbox.REPLAYED, params)
 
         count = await self._writer.submit(replay)
         for there in self._groups.values():
@@ -267,54 +243,11 @@ class SqliteBus:
         return count
 
     async def drop(self, ids: Collection[str]) -> int:
-        params = (_numbers(ids),)
-        return await self._writer.submit(lambda tx: tx.execute(DROP, params))
+        params = (outbox.numbers(ids),)
+        return await self._writer.submit(lambda tx: tx.execute(outbox.DROP, params))
 
     async def waiting(self) -> dict[str, int]:
-        return dict(await self._readers.run(lambda db: ask(db, WAITING)))
-
-
-# ---- on the writer's thread ---------------------------------------------------------------------
-
-
-def _tell(rows: Sequence[tuple[int, str]], after: Job | None, tx: Transaction) -> None:
-    if after is None or (after.error is None and after.outcome is None):
-        tx.tell(rows)
-
-
-def _take(
-    key: int, limit: int, now_ms: int, lease_ms: int, tx: Transaction
-) -> tuple[list[Any], int | None]:
-    """The rows, and when the next is due if there are none."""
-    rows = tx.ask(AGAIN, (key, now_ms, limit))
-    if len(rows) < limit:
-        rows += tx.ask(FRESH, (key, limit - len(rows)))
-    if not rows:
-        return [], tx.ask(NEXT_DUE, (key,))[0][0]
-    tx.execute(LEASE, (now_ms + lease_ms, listed(row[0] for row in rows)))
-    return rows, None
-
-
-def _bury(
-    tx: Transaction, name: str, key: int, handles: str, *, reason: str, now_ms: int, most: int
-) -> None:
-    tx.execute(BURY, (name, reason[:REASON_CHARS], now_ms, key, handles))
-    tx.execute(DONE, (key, handles))
-    tx.execute(TRIM_DEAD, (most,))
-
-
-def _cut(
-    groups: Sequence[tuple[str, int]], now_ms: int, limits: BusLimits, tx: Transaction
-) -> None:
-    for name, key in groups:
-        oldest = [pos for (pos,) in tx.ask(OLDEST, (key, limits.waiting))]
-        if oldest:
-            _bury(tx, name, key, listed(oldest), reason=OVERFLOW, now_ms=now_ms, most=limits.dead)
-
-
-def _numbers(ids: Iterable[str]) -> str:
-    """Those of them that can be ids of ours, for json_each."""
-    return listed(int(number) for number in ids if number.isdecimal() and len(number) < 19)
+        return dict(await self._readers.run(lambda db: ask(db, outbox.WAITING)))
 
 
 def _nothing() -> asyncio.Future[None]:

@@ -30,7 +30,7 @@ async def test_facts_are_handled_and_done() -> None:
 
         assert house.clerk.heard == [[1, 2], [3]]
         assert await house.bus.waiting() == {"push": 0}
-        assert house.worker.counts.delivered == 3
+        assert house.worker.settling.counts.delivered == 3
 
 
 async def test_what_always_fails_is_buried_after_its_attempts_with_growing_pauses() -> None:
@@ -214,6 +214,25 @@ async def test_closing_lets_what_is_under_way_finish() -> None:
 
         assert list(house.clerk.once) == ["message.stored:1"]
         assert await house.bus.waiting() == {"push": 0}
+
+
+async def test_closing_hands_back_what_was_taken_and_not_begun() -> None:
+    async with worker_house(at_once=1) as house:
+        await house.bus.publish(facts(0))
+        await house.works()
+        house.clerk.hold = asyncio.Event()
+        house.worker.start()
+        await house.bus.publish(facts(1, 2, 3))
+        await until(lambda: len(house.clerk.heard) == 2)
+
+        closing = asyncio.create_task(house.worker.close(5))
+        await asyncio.sleep(0.01)
+        house.clerk.hold.set()
+        await closing
+
+        others = await house.bus.take("push", "other", limit=9, wait_s=0, lease_s=60)
+        assert seqs([delivery.fact for delivery in others]) == [2, 3]
+        assert await house.bus.waiting() == {"push": 2}
 
 
 async def test_a_running_worker_outlives_an_outage_and_the_loss_of_its_group(
