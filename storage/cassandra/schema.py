@@ -26,6 +26,7 @@ LOCK_S = 60
 """A node that died while it changed the schema holds the others up for this long."""
 WAIT_S = 120.0
 TURN_S = 0.25
+AGREE_S = 10.0
 ID_SPACE = uuid.UUID("5d3c0f0e-6f5b-4d5e-9f0a-0d7c1b2a3e4f")
 
 log = get_logger(__name__)
@@ -73,6 +74,7 @@ class Schema:
         """
         version = await self._checked()
         if version >= self._newest:
+            await self._agreed()
             return version
         await self._lock()
         try:
@@ -98,6 +100,7 @@ class Schema:
             "AND table_name = 'schema_steps'"
         )
         if there:
+            await self._agreed()
             return
         await self._change(
             f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = "
@@ -109,6 +112,23 @@ class Schema:
             "compatible_from int, owner text, PRIMARY KEY (part, number)) "
             f"WITH ID = {uuid.uuid5(ID_SPACE, name)}"
         )
+        await self._agreed()
+
+    async def _agreed(self) -> None:
+        """Wait until the nodes know what another program has just made; not for ever: one of them
+        may be down.
+        """
+        give_up = asyncio.get_running_loop().time() + AGREE_S
+        while asyncio.get_running_loop().time() < give_up:
+            versions = set(await self._session.text("SELECT schema_version FROM system.local"))
+            versions |= set(await self._session.text("SELECT schema_version FROM system.peers"))
+            try:
+                await self._session.text(f"SELECT number FROM {self._config.keyspace}.schema_steps")
+            except errors.CassErrorServerInvalidQuery:
+                versions.clear()
+            if len(versions) == 1:
+                return
+            await asyncio.sleep(TURN_S)
 
     async def _change(self, text: str) -> None:
         """The driver waits until the nodes agree. Two nodes that make the same are both right."""
