@@ -22,7 +22,10 @@ SPEND = Script(
     local waits = {}
     for i, key in ipairs(KEYS) do
         local cost, covers = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
-        local after = math.max(tonumber(redis.call('GET', key) or 0), now) + cost
+        local full = math.max(tonumber(redis.call('GET', key) or 0), now)
+        -- No debt is longer: a clock that is set back must not lock anybody out for that hour.
+        full = math.min(full, now + 2 * covers + 60000000)
+        local after = full + cost
         local debt = ARGV[3 * i] == '1'
         local wait = after - now - covers
         if debt or wait <= 0 then

@@ -125,6 +125,7 @@ class Link(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.paused = False
+        self.silent = 0  # slow perhaps, but it reads
         self.resumed()
 
 

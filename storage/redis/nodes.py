@@ -1,5 +1,5 @@
-"""Who is alive: a sorted set of node ids by when they are to be taken for dead, by the server's
-clock, and what each says of itself in a hash beside it. Both keys live in one slot of a Cluster.
+"""Who is alive: a hash of node id to "<until> <ttl> <what it says of itself>", times in ms of the
+server's clock. It is read and written by scripts only, so that nobody is removed while he beats.
 """
 
 from __future__ import annotations
@@ -16,29 +16,33 @@ BEAT = Script(
     """
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    local old = redis.call('ZSCORE', KEYS[1], ARGV[1])
-    redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
-    redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+    local old = redis.call('HGET', KEYS[1], ARGV[1])
+    local line = string.format('%.0f %s %s', now + tonumber(ARGV[2]), ARGV[2], ARGV[3])
+    redis.call('HSET', KEYS[1], ARGV[1], line)
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
-    redis.call('PEXPIRE', KEYS[2], ARGV[4])
-    return (old and tonumber(old) > now) and 1 or 0
+    return (old and tonumber(string.match(old, '^%d+')) > now) and 1 or 0
     """
 )
 ALIVE = Script(
     """
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
-        redis.call('ZREM', KEYS[1], id)
-        redis.call('HDEL', KEYS[2], id)
+    local lines = redis.call('HGETALL', KEYS[1])
+    local alive = {}
+    for i = 1, #lines, 2 do
+        local id = lines[i]
+        local ends, ttl, said = string.match(lines[i + 1], '^(%d+) (%d+) (.*)$')
+        if tonumber(ends) <= now then
+            redis.call('HDEL', KEYS[1], id)
+        else
+            if tonumber(ends) > now + tonumber(ttl) then -- the clock was set back
+                local line = string.format('%.0f %s %s', now + tonumber(ttl), ttl, said)
+                redis.call('HSET', KEYS[1], id, line)
+            end
+            table.insert(alive, said)
+        end
     end
-    return redis.call('HVALS', KEYS[2])
-    """
-)
-LEAVE = Script(
-    """
-    redis.call('ZREM', KEYS[1], ARGV[1])
-    return redis.call('HDEL', KEYS[2], ARGV[1])
+    return alive
     """
 )
 
@@ -49,17 +53,18 @@ class RedisNodes:
     def __init__(self, commands: RedisCommands, presence: RedisPresence) -> None:
         self._commands = commands
         self._presence = presence
-        self._keys = (commands.key("{nodes}", "until"), commands.key("{nodes}", "said"))
+        self._keys = (commands.key("nodes"),)
 
     async def beat(self, node: Node, ttl_s: float) -> bool:
         said = msgspec.json.encode(node)
         ttl_ms = max(1, round(ttl_s * 1000))
-        known: int = await BEAT.run(self._commands, self._keys, (node.id, said, ttl_ms, KEPT_MS))
+        known: int = await BEAT.run(self._commands, self._keys, (node.id, ttl_ms, said, KEPT_MS))
         await self._presence.keep(node.id)
         return known == 1
 
     async def leave(self, node_id: NodeId) -> None:
-        await LEAVE.run(self._commands, self._keys, (node_id,))
+        leaving = self._commands.client.execute_command("HDEL", *self._keys, node_id)
+        await self._commands.call(leaving)
 
     async def alive(self) -> list[Node]:
         said = await ALIVE.run(self._commands, self._keys, ())
