@@ -36,7 +36,7 @@ from server.chat.state import RoomState, check_may_write, member_of
 from server.chat.typing import Typing
 from server.chat.upkeep import Upkeep
 from server.chat.views import head_of, view_memberships, view_room
-from server.chat.writer import RoomWriter
+from server.chat.writer import Others, RoomWriter
 from server.kernel.clock import Clock
 from server.kernel.config import Config
 from server.kernel.errors import Unavailable
@@ -101,6 +101,7 @@ class Chat:
             relay.attach(
                 Teller(self.announcer, self.room, self._absorb), repair=self.flush,
                 block_changed=self._follow_block, settled=self._settled, tell=tell,
+                submit=self._submit, busy=self._busy,
             )  # fmt: skip
 
     # ---- commands --------------------------------------------------------------------------------
@@ -126,9 +127,13 @@ class Chat:
         return self.carry_out(RoomId(cmd.room_id), ChangeReaction(ctx, cmd, op))  # type: ignore[arg-type]
 
     def carry_out(self, room_id: RoomId, command: Command) -> asyncio.Future[Any]:
+        if self.relay is None or not self.relay.forward.take(room_id, command):
+            self._submit(room_id, command)
+        return command.future
+
+    def _submit(self, room_id: RoomId, command: Command) -> None:
         self._dirty.add(room_id)
         self._writer(room_id).submit(command)
-        return command.future
 
     async def set_receipt(self, ctx: Context, cmd: SetReceipt) -> ReceiptView:
         state = await self._live_room(RoomId(cmd.room_id))
@@ -313,6 +318,20 @@ class Chat:
         if running is not None:
             running.writer.absorb(item)
 
+    def _busy(self, room_id: RoomId) -> bool:
+        running = self._running.get(room_id)
+        return running is not None and not running.writer.idle
+
+    def _duelled(self, room_id: RoomId) -> None:
+        """Another node writes in this room at the same time: one of us goes on alone."""
+        assert self.relay is not None
+        forward = self.relay.forward
+        forward.duelled(room_id)
+        writer = self._running[room_id].writer
+        for command in writer.give_up_queue():
+            if not forward.take(room_id, command, waited=True):
+                writer.submit(command)
+
     def _settled(self, room_id: RoomId) -> bool:
         running = self._running.get(room_id)
         state = None if running is None else running.writer.state
@@ -338,7 +357,7 @@ class Chat:
             writer = RoomWriter(
                 room_id, self.desk, self.clock,
                 self.announcer.events if relay is None else relay.stored,
-                None if relay is None else relay.marks,
+                None if relay is None else Others(relay.marks, self._duelled),
             )  # fmt: skip
             task = self._tasks.start(writer.run(), "room")
             running = self._running[room_id] = Running(writer, task)

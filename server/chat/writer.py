@@ -53,6 +53,14 @@ class Group:
     refused: list[tuple[Command, AppError]]
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What a writer has to do with those of other nodes. `duelled`: told that one was faster."""
+
+    marks: DirtyMarks
+    duelled: Callable[[RoomId], None]
+
+
 class RoomWriter:
     """See the module. `run` is its task; it ends only by cancellation or a fault of ours."""
 
@@ -62,7 +70,7 @@ class RoomWriter:
         desk: Desk,
         clock: Clock,
         announce: Announce,
-        marks: DirtyMarks | None = None,
+        others: Others | None = None,
     ) -> None:
         self.room_id = room_id
         self.state: RoomState | None = None
@@ -75,9 +83,9 @@ class RoomWriter:
         self._wake: asyncio.Future[None] | None = None
         self._loading = asyncio.Lock()
         self._told: Seq | None = None
-        self._marks = marks
+        self._others = others
         """None: no other process writes in this store."""
-        self._unsure = marks is None
+        self._unsure = others is None
         """An append of ours may have been stored without anybody having told it."""
         self._foreign: deque[Stored] = deque()
 
@@ -105,7 +113,7 @@ class RoomWriter:
         """Announce what was stored, as it turns out, by an append whose outcome was unknown."""
         told = self._told if self._unsure else None
         self._told = state.head
-        self._unsure = self._marks is None
+        self._unsure = self._others is None
         while told is not None and told < state.head:
             end = Seq(state.head + 1)
             log_read = self._desk.store.log.read
@@ -209,7 +217,19 @@ class RoomWriter:
                 await self._repeat(command, claim)
         self._queue.extendleft(reversed([*rest, *group.again]))
         if refused.head != state.head:
-            await self._follow(state)
+            await self._lose(state)
+
+    async def _lose(self, state: RoomState) -> None:
+        """Another was faster."""
+        await self._follow(state)
+        if self._others is not None:
+            self._others.duelled(self.room_id)
+
+    def give_up_queue(self) -> list[Command]:
+        """What waits, in order; the caller sees to it."""
+        commands = list(self._queue)
+        self._queue.clear()
+        return commands
 
     # ---- commands that read first ----------------------------------------------------------------
 
@@ -234,8 +254,8 @@ class RoomWriter:
                 if claim is not None:
                     await self._repeat(command, claim)
                     return
-                await self._follow(state)
                 self._queue.appendleft(command)
+                await self._lose(state)
                 return
         first = plan.events[0] if plan.events else plan.claim
         answer = plan.answer
@@ -259,8 +279,8 @@ class RoomWriter:
         self, state: RoomState, batch: Batch, extra: tuple[Change, ...]
     ) -> Refused | None:
         """Append and, where it matters now, apply; then let memory follow."""
-        if self._marks is not None:
-            marked = self._marks.touch(self.room_id, state.head)
+        if self._others is not None:
+            marked = self._others.marks.touch(self.room_id, state.head)
             if marked is not None:
                 await marked
         changes = _fold_all(state, batch.events)
@@ -367,7 +387,7 @@ class RoomWriter:
     async def _follow(self, state: RoomState) -> None:
         """The log is ahead of the room in memory: read the difference."""
         self._foreign.clear()
-        if self._marks is None or self._unsure:
+        if self._others is None or self._unsure:
             self.state = None
             return
         more = True
@@ -392,7 +412,7 @@ class RoomWriter:
         """A refused command of a member may be the repeat of one that was acknowledged, or be
         right in a room that has moved on elsewhere.
         """
-        if self._marks is not None and command.rechecks < RECHECKS:
+        if self._others is not None and command.rechecks < RECHECKS:
             command.rechecks += 1
             if await self._is_behind(state):
                 self._queue.appendleft(command)

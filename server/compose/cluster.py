@@ -49,7 +49,8 @@ class ClusterPart:
         self.relay = Relay(
             store, hub.outlet, node_id=node_id,
             rooms=ports.open("r"), users=ports.open("u"), sessions=ports.open("s"),
-            alive=self._alive, clock=clock, tasks=tasks,
+            commands=ports.open("n"), hubs=lambda: self.watch.of_role("hub"),
+            limits=config.limits, alive=self._alive, clock=clock, tasks=tasks,
         )  # fmt: skip
         self.relay.wide.on_ended.append(accounts.authenticator.forget)
         accounts.attach_outlet(self.relay.wide)

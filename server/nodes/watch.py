@@ -54,8 +54,11 @@ class NodeWatch:
 
     def first(self, role: str) -> NodeId | None:
         """The lowest id among the nodes of a role: the one that does what only one should."""
-        able = [n.id for n in self._view.values() if {"all", role} & set(n.roles)]
-        return min(able, default=None)
+        return min(self.of_role(role), default=None)
+
+    def of_role(self, role: str) -> list[NodeId]:
+        """The nodes that have it, in no order."""
+        return [n.id for n in self._view.values() if role in n.roles or "all" in n.roles]
 
     @property
     def reached(self) -> bool:

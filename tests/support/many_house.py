@@ -38,6 +38,7 @@ class NodeHouse(House):
         self.relay = Relay(
             self.store, self.outlet, node_id=self.node_id,
             rooms=ports.open("r"), users=ports.open("u"), sessions=ports.open("s"),
+            commands=ports.open("n"), hubs=self.many.alive, limits=self.config.limits,
             alive=self.many.alive, clock=self.clock, tasks=self.tasks,
         )  # fmt: skip
         return Chat(
@@ -62,7 +63,7 @@ class NodeHouse(House):
         self.store = self.many.store.beside()
         self.outlet = type(self.outlet)()
         self._make()
-        await self.relay.wide.start()
+        await self.relay.listen()
 
     async def settle(self) -> None:
         await self.many.settle()
@@ -98,7 +99,7 @@ class ManyHouse:
                     continue
                 node.chat.tick()
                 node.presence.tick()
-                node.relay.rooms.tick()
+                node.relay.tick()
                 if node.number == 0:
                     await node.chat.upkeep.tick()
                 await node.relay.rounds()
@@ -109,7 +110,7 @@ class ManyHouse:
 async def open_many(nodes: int = 3, *, seed: int | None = None) -> AsyncIterator[ManyHouse]:
     many = ManyHouse(nodes, seed)
     for node in many.nodes:
-        await node.relay.wide.start()
+        await node.relay.listen()
     try:
         yield many
     finally:

@@ -7,8 +7,9 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from server.chat.announce import encode_event, member_change
-from server.chat.commands import Tell
+from server.chat.commands import Command, Tell
 from server.chat.relay.dirty import DirtyMarks
+from server.chat.relay.forward import Forward
 from server.chat.relay.frames import Admitted, Blocked, ReaderIn, ReaderOut, pack, stored
 from server.chat.relay.outlets import LocalOutlet, WideOutlet
 from server.chat.relay.rooms import Rooms
@@ -16,6 +17,7 @@ from server.chat.relay.teller import Teller
 from server.chat.relay.users import Users
 from server.chat.state import RoomState
 from server.kernel.clock import Clock
+from server.kernel.config import Limits
 from server.kernel.errors import AppError, Unavailable
 from server.kernel.ids import NodeId, RoomId, Seq, UserId
 from server.kernel.logs import get_logger
@@ -49,6 +51,9 @@ class Relay:
         rooms: Fanout,
         users: Fanout,
         sessions: Fanout,
+        commands: Fanout,
+        hubs: Callable[[], Collection[NodeId]],
+        limits: Limits,
         alive: Callable[[], Collection[NodeId] | None],
         clock: Clock,
         tasks: TaskOwner,
@@ -62,6 +67,7 @@ class Relay:
         self._store = store
         self._room_port, self._user_port = rooms, users
         self._alive = alive
+        self._command_port, self._hubs, self._limits = commands, hubs, limits
         self._clock = clock
         self._tasks = tasks
         self._round_at = clock.monotonic() + ROUND_S
@@ -75,10 +81,17 @@ class Relay:
         block_changed: Callable[[UserId, UserId, bool], None],
         settled: Callable[[RoomId], bool],
         tell: Tell | None,
+        submit: Callable[[RoomId, Command], None],
+        busy: Callable[[RoomId], bool],
     ) -> None:
         """By chat, once. `repair`: bring a room's projection to its head (awaitable). `settled`:
-        nothing of the room waits to be told. `tell`: facts for workers.
+        nothing of the room waits to be told. `tell`: facts for workers. `submit`: carry a
+        command out here. `busy`: commands of the room wait here.
         """
+        self.forward = Forward(
+            self._command_port, self.node_id,
+            hubs=self._hubs, submit=submit, busy=busy, limits=self._limits, clock=self._clock,
+        )  # fmt: skip
         self._tell = tell
         self._repair = repair
         self._settled = settled
@@ -144,13 +157,23 @@ class Relay:
     # ---- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        await self.wide.start()
+        await self.listen()
         self._tasks.start(self._run(), "relay")
+
+    async def listen(self) -> None:
+        """Hear what is for every node, and for this one."""
+        await self.wide.start()
+        await self.forward.start()
+
+    def tick(self) -> None:
+        """What is due by the clock and needs no waiting."""
+        self.rooms.tick()
+        self.forward.tick()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self.rooms.tick()
+            self.tick()
             await self.rounds()
 
     def restored(self) -> None:

@@ -28,6 +28,7 @@ BAD_REQUEST = Refusal(3, "Bad request")
 FORBIDDEN = Refusal(4, "Forbidden", 403)
 BAD_VERSION = Refusal(5, "Unsupported protocol version")
 TOO_LARGE = Refusal(3, "Payload too large", 413)
+SHUTTING_DOWN = Refusal(3, "Shutting down", 503)
 TOO_SLOW = Refusal(3, "The request body did not arrive in time", 408)
 
 

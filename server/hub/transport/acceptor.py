@@ -24,6 +24,9 @@ from server.kernel.tasks import TaskOwner
 BACKLOG = 4096
 """Thousands may reconnect in the same second."""
 
+HEADS_S = 0.5
+"""How long an end waits for requests whose connections it has accepted."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
@@ -98,11 +101,14 @@ class Acceptor:
         await loop.connect_accepted_socket(lambda: Doorway(self, first=seen), connection)
 
     def owner_elsewhere(self, query: Mapping[str, str]) -> str | None:
-        """The tag of the other worker that has the session which the query names."""
-        sid = query.get("sid")
-        if self.handover is None or sid is None:
+        """The tag of the other worker that has the session which the query names, or of one that
+        stays when this one ends and a new session is asked for.
+        """
+        if self.handover is None:
             return None
-        owner = owner_of(sid)
+        if "sid" not in query:
+            return self.handover.sibling() if self.handover.retired else None
+        owner = owner_of(query["sid"])
         return owner if owner and owner != self.handover.tag else None
 
     def is_engine_path(self, path: str) -> bool:
@@ -118,6 +124,8 @@ class Acceptor:
         for listening in server.sockets:
             self._accept_waiting(listening.fileno())
         server.close()
+        if self.handover is not None:
+            self.handover.retire()
 
     def _accept_waiting(self, descriptor: int) -> None:
         with socket.socket(fileno=os.dup(descriptor)) as listening:
@@ -132,6 +140,8 @@ class Acceptor:
     async def close(self, reason: str = "shutdown") -> None:
         """Stop listening, say goodbye to all sockets, wait at most `close_timeout_s`, then drop."""
         self.stop_listening()
+        if self.handover is not None:
+            await self._await_heads()
         self.engine.close_all(reason)
         if self.handover is not None:
             await self.handover.close()
@@ -151,6 +161,14 @@ class Acceptor:
                 protocol.abort()
         await asyncio.sleep(0)
         self.timer.stop()
+
+    async def _await_heads(self) -> None:
+        """Who connected just before has a request on the way; another worker may take it."""
+        for _ in range(int(HEADS_S / 0.01)):
+            doors = [one for one in self.connections if isinstance(one, Doorway)]
+            if not doors and not len(self._tasks):
+                return
+            await asyncio.sleep(0.01)
 
     def forget(self, protocol: asyncio.BaseProtocol) -> None:
         self.connections.pop(protocol, None)

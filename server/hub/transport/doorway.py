@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from server.hub.engineio.admission import (
+    SHUTTING_DOWN,
     UNKNOWN_SID,
     Refusal,
     check_origin,
@@ -138,7 +139,8 @@ class Doorway(asyncio.Protocol):
         if handover is not None and handover.give(owner, transport, seen):
             self._leave()
         else:
-            self._refuse(UNKNOWN_SID.status, UNKNOWN_SID.body())
+            refusal = SHUTTING_DOWN if self._acceptor.engine.draining else UNKNOWN_SID
+            self._refuse(refusal.status, refusal.body())
 
     def _upgrade(self, head: Head, rest: bytes) -> None:
         fault = check_upgrade(head)
@@ -174,7 +176,7 @@ class Doorway(asyncio.Protocol):
             if refused is not None:
                 return refused
         if engine.draining:
-            return Refusal(3, "Shutting down", 503)
+            return SHUTTING_DOWN
         websocket = self._accept(head)
         websocket.attach(engine.open(websocket, Handshake(query, head.headers, peer, "websocket")))
         return websocket

@@ -1,12 +1,14 @@
 """Requests for a session of another worker: the TCP connection itself is passed to that worker.
 
 Workers share one port, so the kernel brings a long-polling request, or the WebSocket that takes
-over from it, to any of them. The sid ends with the tag of the worker that has the session.
+over from it, to any of them. The sid ends with the tag of the worker that has the session. One
+that ends serves its sessions till then, and gives who wants a new one to a worker that stays.
 
-Wire, over a Unix stream socket `<tag>.sock` in a folder that only this user may enter: 4 bytes
-length, big endian, then as many bytes as were read from the client; the connection comes with the
-first byte (SCM_RIGHTS). The receiver answers one byte when it has all: then it is the owner. A
-worker gives only what bears another's tag and answers itself for its own, so nothing goes round.
+Wire, over a Unix stream socket `<tag>.sock` (`<tag>.old` of one that ends) in a folder that only
+this user may enter: 4 bytes length, big endian, then as many bytes as were read from the client; the
+connection comes with the first byte (SCM_RIGHTS). The receiver answers one byte when it has all:
+then it is the owner. A worker gives only what bears another's tag and answers itself for its own,
+and nobody new is given to one that ends, so nothing goes round.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import re
 import secrets
 import socket
@@ -46,6 +49,7 @@ READ_MAX = 262_144
 
 _TAG_BYTES = 6
 _TAG = re.compile(r"[A-Za-z0-9_-]{8}")
+_DOORS = (".sock", ".old")
 _TAKEN = b"k"
 
 
@@ -67,17 +71,15 @@ class Handover:
     def __init__(self, folder: Path, *, max_bytes: int = 2_000_000) -> None:
         self.tag = secrets.token_urlsafe(_TAG_BYTES)
         self.counts = Counts()
+        self.retired = False
         self._folder = folder
         self._max_bytes = max_bytes
         self._listener: socket.socket | None = None
         self._tasks = TaskOwner("handover")
+        self._giving: set[asyncio.Task[None]] = set()
 
-    @property
-    def path(self) -> Path:
-        return self._path(self.tag)
-
-    def _path(self, tag: str) -> Path:
-        return self._folder / f"{tag}.sock"
+    def _door(self, tag: str, suffix: str = ".sock") -> Path:
+        return self._folder / f"{tag}{suffix}"
 
     def open(self, adopt: Adopt) -> None:
         """Raises OSError when the folder cannot be used."""
@@ -85,22 +87,32 @@ class Handover:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.setblocking(False)
-            new = self.path.with_suffix(".new")
+            new = self._door(self.tag, ".new")
             listener.bind(str(new))
             listener.listen(BACKLOG)
-            new.rename(self.path)  # one that can be seen listens, or its worker is dead
+            new.rename(self._door(self.tag))  # one that can be seen listens, or its worker is dead
         except OSError:
             listener.close()
             raise
         self._listener = listener
         self._watch()
 
+    def retire(self) -> None:
+        """From now on this worker gets only what its own sessions need."""
+        self.retired = True
+        with contextlib.suppress(FileNotFoundError):
+            self._door(self.tag).rename(self._door(self.tag, ".old"))
+
     async def close(self) -> None:
+        """What is on its way to others arrives."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-            self.path.unlink(missing_ok=True)
+            for suffix in _DOORS:
+                self._door(self.tag, suffix).unlink(missing_ok=True)
+        if self._giving:
+            await asyncio.wait(self._giving, timeout=LIMIT_S)
         await self._tasks.close()
 
     # ---- giving ----------------------------------------------------------------------------------
@@ -120,20 +132,29 @@ class Handover:
             way.close()
             return False
         transport.abort()  # type: ignore[attr-defined]  # closes its descriptor, not the connection
-        self._tasks.start(self._give(way, kept, seen), "give")
+        task = self._tasks.start(self._give(way, kept, seen), "give")
+        self._giving.add(task)
+        task.add_done_callback(self._giving.discard)
         return True
+
+    def sibling(self) -> str | None:
+        """The tag of some worker that stays; this one is none when it is retired."""
+        tags = [path.stem for path in self._folder.glob("*.sock") if path.stem != self.tag]
+        return random.choice(tags) if tags else None
 
     def _reach(self, tag: str) -> socket.socket | None:
         if not _TAG.fullmatch(tag):
             return None
-        way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        way.setblocking(False)
-        try:
-            way.connect(str(self._path(tag)))
-        except OSError:
-            way.close()
-            return None
-        return way
+        for suffix in _DOORS:
+            way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            way.setblocking(False)
+            try:
+                way.connect(str(self._door(tag, suffix)))
+            except OSError:
+                way.close()
+            else:
+                return way
+        return None
 
     async def _give(self, way: socket.socket, kept: socket.socket, seen: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -227,7 +248,7 @@ class Handover:
 
 def sweep(folder: Path) -> None:
     """Remove what dead workers have left in a folder, and the folder when nothing else is in it."""
-    for path in folder.glob("*.sock"):
+    for path in (path for path in folder.iterdir() if path.suffix in _DOORS):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as way:
             way.setblocking(False)
             try:

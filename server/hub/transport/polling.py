@@ -14,6 +14,7 @@ from aiohttp import web
 from server.hub.engineio.admission import (
     BAD_METHOD,
     BAD_REQUEST,
+    SHUTTING_DOWN,
     TOO_LARGE,
     TOO_SLOW,
     UNKNOWN_SID,
@@ -154,11 +155,11 @@ class Polling:
         refused = check_query(query, "polling")
         if refused is not None:
             return _refuse(request, refused)
-        if "sid" not in query:
-            return await self._open(request, query, headers)
         owner = self._acceptor.owner_elsewhere(query) if self._acceptor is not None else None
         if owner is not None:
             return await self._pass_on(request, owner)
+        if "sid" not in query:
+            return await self._open(request, query, headers)
         socket = self._engine.find(query["sid"])
         if socket is None:
             return _refuse(request, UNKNOWN_SID)
@@ -181,7 +182,7 @@ class Polling:
         peer = peer_address(real, forwarded, self._trusted)
         refused = self._admit(peer) if self._admit is not None else None
         if self._engine.draining:
-            refused = Refusal(3, "Shutting down", 503)
+            refused = SHUTTING_DOWN
         if refused is not None:
             return _refuse(request, refused)
         carrier = PollingCarrier()
