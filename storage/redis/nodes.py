@@ -54,13 +54,19 @@ class RedisNodes:
         self._commands = commands
         self._presence = presence
         self._keys = (commands.key("nodes"),)
+        self._unsure = False
 
     async def beat(self, node: Node, ttl_s: float) -> bool:
+        """After a beat of unknown outcome the next one says False, too: that one may have been the
+        first that an empty Redis heard.
+        """
+        unsure, self._unsure = self._unsure, True
         said = msgspec.json.encode(node)
         ttl_ms = max(1, round(ttl_s * 1000))
         known: int = await BEAT.run(self._commands, self._keys, (node.id, ttl_ms, said, KEPT_MS))
         await self._presence.keep(node.id)
-        return known == 1
+        self._unsure = False
+        return known == 1 and not unsure
 
     async def leave(self, node_id: NodeId) -> None:
         leaving = self._commands.client.execute_command("HDEL", *self._keys, node_id)

@@ -232,3 +232,18 @@ async def test_a_fault_of_the_one_who_is_told_does_not_end_the_fan_out(
     laura.fanout.publish("garden", b"arrives")
 
     await until(lambda: heard == [b"arrives"])
+
+
+async def test_after_a_beat_of_unknown_outcome_all_is_put_again(
+    redis: Server, open_node: Open
+) -> None:
+    laura = await open_node(redis.settings, "laura")
+    await laura.nodes.beat(a_node(), 60.0)
+    redis.process.freeze()
+    with pytest.raises(Unavailable):
+        await laura.nodes.beat(a_node(), 60.0)
+    redis.process.thaw()
+
+    beats = [await laura.nodes.beat(a_node(), 60.0) for _ in range(2)]
+
+    assert beats == [False, True]
