@@ -158,7 +158,8 @@ class Relay:
 
     async def start(self) -> None:
         await self.listen()
-        self._tasks.start(self._run(), "relay")
+        self._tasks.start(self._ticks(), "relay.ticks")
+        self._tasks.start(self._run(), "relay.rounds")
 
     async def listen(self) -> None:
         """Hear what is for every node, and for this one."""
@@ -170,10 +171,15 @@ class Relay:
         self.rooms.tick()
         self.forward.tick()
 
-    async def _run(self) -> None:
+    async def _ticks(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self.tick()
+
+    async def _run(self) -> None:
+        """Apart from the ticks: a store that is slow now must not keep commands waiting."""
+        while True:
+            await asyncio.sleep(TICK_S)
             await self.rounds()
 
     def restored(self) -> None:
