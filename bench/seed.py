@@ -1,4 +1,5 @@
-"""Fills a data folder before the server starts: users, sessions with tokens, rooms with their logs.
+"""Fills a data folder, or the stores of a cluster, before the server starts: users, sessions with
+tokens, rooms with their logs.
 
 Signing up over HTTP costs an Argon2 hash each, which is right there and too slow here. The rows are
 what sign-up, login and room creation write; passwords are not set, so nobody can log in with one.
@@ -17,7 +18,9 @@ import msgspec
 from crypto.tokens import Claims
 from server.accounts.keys import Keys, load_keys
 from server.chat.fold import rebuild_room
+from server.compose.stores import open_store
 from server.kernel.clock import System
+from server.kernel.config import Config
 from server.kernel.ids import DeviceId, EventId, LogId, RandomIds, RoomId, Seq, SessionId, UserId
 from storage.api import Batch, DeviceRow, Event, SessionRow, Store, UserRow
 from storage.sqlite import open_sqlite
@@ -36,23 +39,35 @@ class Person:
     token: str
 
 
-def seed_people(folder: Path, count: int, group: int) -> list[str]:
-    """`count` people in rooms of `group` neighbours each (0: no rooms).
+def seed_people(place: Path | Config, count: int, group: int, first: int = 0) -> list[str]:
+    """`count` people in rooms of `group` neighbours each (0: no rooms). `place`: a data folder, or
+    what names the stores. `first`: the number in the first one's user name.
 
     Returns a line "token room" for each, in the order of the load generator's sockets.
     """
-    return asyncio.run(_seed_people(folder, count, group))
+    return asyncio.run(_seed_people(place, count, group, first))
 
 
-def seed_history(folder: Path, events: int) -> tuple[str, str]:
-    """One room of two with a log of `events` events. Returns a member's token and the room's id."""
-    return asyncio.run(_seed_history(folder, events))
+def seed_history(
+    place: Path | Config, events: int, *, first: int = 0, at_once: int = PAGE
+) -> tuple[str, str]:
+    """One room of two with a log of `events` events. Returns a member's token and the room's id.
+
+    `at_once`: events of one append, as many as the log takes.
+    """
+    return asyncio.run(_seed_history(place, events, first, at_once))
 
 
-async def _seed_people(folder: Path, count: int, group: int) -> list[str]:
-    store = await open_sqlite(folder, clock=System())
+async def _open(place: Path | Config) -> Store:
+    if isinstance(place, Config):
+        return await open_store(place)
+    return await open_sqlite(place, clock=System())
+
+
+async def _seed_people(place: Path | Config, count: int, group: int, first: int) -> list[str]:
+    store = await _open(place)
     try:
-        people = await _people(store, count)
+        people = await _people(store, count, first)
         if not group:
             return [f"{person.token} -" for person in people]
         lines = []
@@ -65,12 +80,14 @@ async def _seed_people(folder: Path, count: int, group: int) -> list[str]:
         await store.close()
 
 
-async def _seed_history(folder: Path, events: int) -> tuple[str, str]:
-    store = await open_sqlite(folder, clock=System())
+async def _seed_history(
+    place: Path | Config, events: int, first: int, at_once: int
+) -> tuple[str, str]:
+    store = await _open(place)
     try:
-        people = await _people(store, 2)
+        people = await _people(store, 2, first)
         room_id = await _room(store, people, "long")
-        await _messages(store, room_id, people, events)
+        await _messages(store, room_id, people, events, at_once)
         await rebuild_room(store, room_id)
         return people[0].token, room_id
     finally:
@@ -81,11 +98,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _people(store: Store, count: int) -> list[Person]:
+async def _people(store: Store, count: int, first: int) -> list[Person]:
     keys = await load_keys(store.accounts)
     people: list[Person] = []
     for start in range(0, count, AT_ONCE):
-        numbers = range(start, min(count, start + AT_ONCE))
+        numbers = range(first + start, first + min(count, start + AT_ONCE))
         people += await asyncio.gather(*(_person(store, keys, number) for number in numbers))
     return people
 
@@ -134,11 +151,13 @@ async def _room(store: Store, members: Sequence[Person], name: str) -> RoomId:
     return room_id
 
 
-async def _messages(store: Store, room_id: RoomId, people: Sequence[Person], last: int) -> None:
+async def _messages(
+    store: Store, room_id: RoomId, people: Sequence[Person], last: int, at_once: int
+) -> None:
     head = (await store.log.heads([room_id]))[room_id]
     at = head.head
     while at < last:
-        seqs = range(at + 1, min(last, at + PAGE) + 1)
+        seqs = range(at + 1, min(last, at + at_once) + 1)
         batch = tuple(_message(room_id, head.log_id, seq, head.head, people) for seq in seqs)
         refused = await store.log.append(Batch(room_id, at, batch))
         if refused is not None:
