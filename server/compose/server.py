@@ -98,6 +98,8 @@ class Server:
         await self._make_parts()
         self._closers.append(self.hub.close)
         self.acceptor = self._make_acceptor()
+        if self.acceptor.handover is not None:
+            self._closers.append(self.acceptor.handover.close)
         runner = web.AppRunner(self._make_app(), **runner_options(self.config))
         await runner.setup()
         self._closers.append(runner.cleanup)

@@ -29,8 +29,11 @@ SHORT = HeadLimits(head_bytes=4096, request_head_s=0.3)
 class EngineHouse:
     """The engine on a port, an HTTP client for polling, raw sockets for the rest."""
 
-    def __init__(self, engine: Engine, port: int, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, engine: Engine, port: int, http: aiohttp.ClientSession, acceptor: Acceptor
+    ) -> None:
         self.engine = engine
+        self.acceptor = acceptor
         self.port = port
         self.http = http
         self.url = f"http://127.0.0.1:{port}/engine.io/"
@@ -151,13 +154,14 @@ async def engine_house(
     engine = Engine(
         handlers or EchoHandlers(), replace(options, **{"close_timeout_s": 0.3, **changed})
     )  # type: ignore[arg-type]
+    acceptor = Acceptor(engine, None, limits=limits, handover=handover)
     port, stop = await serve_engine(
         engine,
-        "127.0.0.1", 0, limits=limits, request_body_s=request_body_s, handover=handover,
+        "127.0.0.1", 0, limits=limits, request_body_s=request_body_s, acceptor=acceptor,
     )  # fmt: skip
     async with aiohttp.ClientSession() as http:
         try:
-            yield EngineHouse(engine, port, http)
+            yield EngineHouse(engine, port, http, acceptor)
         finally:
             await stop()
 

@@ -11,7 +11,6 @@ from server.hub.engineio.engine import Engine
 from server.hub.engineio.packets import Packet
 from server.hub.engineio.socket import Socket
 from server.hub.transport.acceptor import Acceptor, HeadLimits
-from server.hub.transport.handover import Handover
 from server.hub.transport.polling import add_polling
 from server.hub.transport.websocket import WebSocket
 
@@ -73,11 +72,11 @@ async def serve_engine(
     limits: HeadLimits | None = None,
     request_body_s: float = 30.0,
     routes: Callable[[web.Application], None] | None = None,
-    handover: Handover | None = None,
+    acceptor: Acceptor | None = None,
 ) -> tuple[int, Stop]:
     """The engine on a port, WebSocket and polling, as compose does it."""
     limits = limits or HeadLimits()
-    acceptor = Acceptor(engine, None, limits=limits, handover=handover)
+    acceptor = acceptor or Acceptor(engine, None, limits=limits)
     app = web.Application()
     add_polling(app, engine, request_body_s=request_body_s, acceptor=acceptor)
     if routes is not None:
@@ -91,6 +90,8 @@ async def serve_engine(
     async def stop() -> None:
         await acceptor.close()
         await runner.cleanup()
+        if acceptor.handover is not None:
+            await acceptor.handover.close()
 
     return await acceptor.listen(host, port), stop
 

@@ -69,6 +69,7 @@ async def live(place: Place, mode: str, host: str, port: int) -> None:
     await ended.wait()
     await acceptor.close()
     await runner.cleanup()
+    await handover.close()
 
 
 def main() -> int:

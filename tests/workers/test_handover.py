@@ -327,6 +327,41 @@ async def test_connections_that_wait_to_be_accepted_are_served_when_listening_en
     for raw in raws:
         raw.close()
     await acceptor.close()
+    await acceptor.handover.close()
+
+
+async def test_a_worker_that_ends_gives_newcomers_away_and_keeps_its_own(workers, folder):
+    sid = await opened(workers[0])
+    kept = await RawSocket.connected(workers[0].port)
+    kept.write(request(sid, method="POST", body="4own"))
+    await answer(kept)
+    fresh = await RawSocket.connected(workers[0].port)
+    await asyncio.sleep(0.02)
+
+    workers[0].acceptor.stop_listening()
+    for raw in (kept, fresh):
+        raw.write(f"GET {POLL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    news = [json.loads((await answer(raw))[1][1:])["sid"] for raw in (kept, fresh)]
+
+    assert {new[20:] for new in news} == {workers[1].engine.tag}
+    assert await workers[1].get(EIO="4", transport="polling", sid=sid) == (200, "4own")
+    kept.close()
+    fresh.close()
+
+
+async def test_a_newcomer_at_the_last_worker_is_told_that_it_ends(workers):
+    fresh = [await RawSocket.connected(house.port) for house in workers]
+    await asyncio.sleep(0.02)
+    for house in workers:
+        house.acceptor.stop_listening()
+        house.engine.draining = True
+
+    for raw in fresh:
+        raw.write(f"GET {POLL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    assert [(await answer(raw))[0] for raw in fresh] == [503, 503]
+    for raw in fresh:
+        raw.close()
 
 
 async def test_connections_and_descriptors_are_given_back(workers):

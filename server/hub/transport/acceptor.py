@@ -138,13 +138,14 @@ class Acceptor:
                 self._tasks.start(self.adopt(connection), "adopt")
 
     async def close(self, reason: str = "shutdown") -> None:
-        """Stop listening, say goodbye to all sockets, wait at most `close_timeout_s`, then drop."""
+        """Stop listening, say goodbye to all sockets, wait at most `close_timeout_s`, then drop.
+        The handover goes on giving until whoever made it closes it.
+        """
         self.stop_listening()
         if self.handover is not None:
+            await self.handover.stop_taking()
             await self._await_heads()
         self.engine.close_all(reason)
-        if self.handover is not None:
-            await self.handover.close()
         await self._tasks.close()
         for protocol in tuple(self.connections):
             if isinstance(protocol, Doorway):

@@ -5,10 +5,10 @@ over from it, to any of them. The sid ends with the tag of the worker that has t
 that ends serves its sessions till then, and gives who wants a new one to a worker that stays.
 
 Wire, over a Unix stream socket `<tag>.sock` (`<tag>.old` of one that ends) in a folder that only
-this user may enter: 4 bytes length, big endian, then as many bytes as were read from the client; the
-connection comes with the first byte (SCM_RIGHTS). The receiver answers one byte when it has all:
-then it is the owner. A worker gives only what bears another's tag and answers itself for its own,
-and nobody new is given to one that ends, so nothing goes round.
+this user may enter: 4 bytes length, big endian, then as many bytes as were read from the client.
+The connection comes with the first byte (SCM_RIGHTS). The receiver answers one byte when it has
+all: then it is the owner. A worker gives only what bears another's tag and answers itself for its
+own, and nobody new is given to one that ends, so nothing goes round.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import random
 import re
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from server.hub.engineio.admission import UNKNOWN_SID
 from server.hub.transport.upgrade import refusal_response
@@ -76,7 +77,7 @@ class Handover:
         self._max_bytes = max_bytes
         self._listener: socket.socket | None = None
         self._tasks = TaskOwner("handover")
-        self._giving: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     def _door(self, tag: str, suffix: str = ".sock") -> Path:
         return self._folder / f"{tag}{suffix}"
@@ -103,17 +104,27 @@ class Handover:
         with contextlib.suppress(FileNotFoundError):
             self._door(self.tag).rename(self._door(self.tag, ".old"))
 
-    async def close(self) -> None:
-        """What is on its way to others arrives."""
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
+    async def stop_taking(self) -> None:
+        """What others have given already is adopted."""
+        for suffix in _DOORS:
+            self._door(self.tag, suffix).unlink(missing_ok=True)
+        listener = self._listener
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+            while self._accepted(listener):
+                pass
             self._listener = None
-            for suffix in _DOORS:
-                self._door(self.tag, suffix).unlink(missing_ok=True)
-        if self._giving:
-            await asyncio.wait(self._giving, timeout=LIMIT_S)
+            listener.close()
+        await self._settle()
+
+    async def close(self) -> None:
+        """Last, after the HTTP side: what is on its way to others arrives."""
+        await self.stop_taking()
         await self._tasks.close()
+
+    async def _settle(self) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=LIMIT_S)
 
     # ---- giving ----------------------------------------------------------------------------------
 
@@ -132,9 +143,7 @@ class Handover:
             way.close()
             return False
         transport.abort()  # type: ignore[attr-defined]  # closes its descriptor, not the connection
-        task = self._tasks.start(self._give(way, kept, seen), "give")
-        self._giving.add(task)
-        task.add_done_callback(self._giving.discard)
+        self._start(self._give(way, kept, seen), "give")
         return True
 
     def sibling(self) -> str | None:
@@ -190,21 +199,31 @@ class Handover:
 
     def _arrived(self) -> None:
         assert self._listener is not None
-        loop = asyncio.get_running_loop()
+        self._accepted(self._listener)
+
+    def _accepted(self, listener: socket.socket) -> bool:
+        """False: nobody waits, or there are no descriptors left."""
         try:
-            way, _ = self._listener.accept()
+            way, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             log.warning("handover.resting", error=error.strerror)
-            loop.remove_reader(self._listener)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
             loop.call_later(REST_S, self._watch)
-            return
+            return False
         way.setblocking(False)
         if len(self._tasks) < MAX_UNDER_WAY:
-            self._tasks.start(self._take(way), "take")
+            self._start(self._take(way), "take")
         else:
             way.close()
+        return True
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._tasks.start(work, name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _take(self, way: socket.socket) -> None:
         with way:
