@@ -75,11 +75,6 @@ class Fanout(Protocol):
     @property
     def connected(self) -> bool: ...
 
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """Since the start, for metrics: published, dropped, heard, reconnects."""
-        ...
-
 
 class NodePresence(msgspec.Struct, frozen=True):
     """A user's devices at one node, summed up."""
