@@ -9,6 +9,7 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from server.bus.facts import stored
 from server.bus.handlers import GiveUp, Retry, Verdict
 from server.bus.webhook import Webhook, judge
 from server.bus.wiring import BusPart, build
@@ -25,9 +27,12 @@ from server.kernel.config import Config
 from server.kernel.logs import Secret
 from server.kernel.outbound import Answer, NoAnswer, Outbound
 from server.kernel.tasks import TaskOwner
+from storage.api import Bus
 from storage.memory.bus import MemoryBus
+from storage.sqlite import open_sqlite
 from tests.support.buses import facts
 from tests.support.servers.base import free_port
+from tests.support.stores import batch, event, fill
 from tests.support.waiting import until
 
 SECRET = "the-secret-of-the-hook"
@@ -229,7 +234,7 @@ async def test_what_is_no_http_is_no_answer() -> None:
 
 
 @asynccontextmanager
-async def part(url: str, bus: MemoryBus, clock: Virtual, **given: Any) -> AsyncIterator[BusPart]:
+async def part(url: str, bus: Bus, clock: Virtual, **given: Any) -> AsyncIterator[BusPart]:
     settings = BusSettings(webhook_url=url, webhook_secret=SECRET, **given)
     tasks = TaskOwner("test")
     made = build(Config(bus=settings), bus, clock=clock, tasks=tasks)
@@ -317,3 +322,27 @@ async def test_a_process_without_the_role_tells_and_takes_nothing(hook: Hook) ->
     assert hook.posts == []
     await made.close()
     await tasks.close()
+
+
+async def test_what_was_stored_while_the_hook_was_down_reaches_it_after_a_restart(
+    hook: Hook, tmp_path: Path
+) -> None:
+    clock = Virtual()
+    dead_end = f"http://127.0.0.1:{free_port()}/"
+    store = await open_sqlite(tmp_path, clock=clock)
+    await fill(store)
+    async with part(dead_end, store.bus, clock) as made:
+        append = store.log.append(batch(event(1)))
+        made.tell([stored(event(1))], after=append)
+        await append
+        await until(lambda: made.snapshot()["bus_retried_total"]["values"]["webhook"] == 1)
+    await store.close()
+
+    clock.advance(100)
+    store = await open_sqlite(tmp_path, clock=clock)
+    async with part(hook.url, store.bus, clock):
+        await until(lambda: hook.posts)
+    assert await store.bus.waiting() == {"webhook": 0}
+    await store.close()
+
+    assert hook.seqs() == [[1]]
