@@ -7,9 +7,11 @@ import os
 import signal
 import socket
 import stat
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +147,37 @@ def test_a_second_server_on_the_port_takes_the_sessions_of_the_first_seriously(
                 statuses.append(answer.status)
 
         assert statuses == [200] * 20
+
+
+def test_no_session_fails_to_open_while_the_workers_of_the_port_are_replaced(two: Workers) -> None:
+    """The kernel resets a connection that comes in the instant between the last accept and the end
+    of a listening socket: some 50 us for each worker. Nothing else may go wrong.
+    """
+    answers: Counter[str] = Counter()
+    ended = threading.Event()
+
+    def knock() -> None:
+        while not ended.is_set():
+            try:
+                answers[str(polls(two.url)[0])] += 1
+            except OSError as error:
+                answers[type(getattr(error, "reason", error)).__name__] += 1
+
+    knocking = [threading.Thread(target=knock) for _ in range(4)]
+    for one in knocking:
+        one.start()
+    try:
+        for _ in range(3):
+            with worker_processes("--workers", "2", beside=two) as new:
+                new.stats(4)
+                new.process.stop()
+    finally:
+        ended.set()
+        for one in knocking:
+            one.join()
+
+    assert answers.pop("ConnectionResetError", 0) <= 1
+    assert set(answers) == {"200"}
 
 
 # ---- without a server inside -------------------------------------------------------------------
