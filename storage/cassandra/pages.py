@@ -78,24 +78,22 @@ class Pages:
         after: Seq, before: Seq | None, limit: int, newest: bool, max_bytes: int,
     ) -> tuple[list[Event], bool]:  # fmt: skip
         """As `RoomLog.read` of all types."""
-        bounds = await self._bounds(room, info, after, before)
+        bounds = _within(await self._rooms.tip(room), info, after, before)
         total = bounds.last - bounds.first + 1
         if total <= 0 or limit <= 0:
             return [], total > 0
         page = _Page(min(limit, total), max_bytes)
         first, last = bounds.first, bounds.last
-        while not page.full:
-            count = min(ROWS_AT_ONCE, page.wanted)
+        while not page.full and first <= last:
+            count = min(ROWS_AT_ONCE, page.wanted, last - first + 1)
             part = Bounds(last - count + 1, last) if newest else Bounds(first, first + count - 1)
             rows = await self._dense(room, info, part)
             page.take(reversed(rows) if newest else rows)
-            first, last = part.last + 1, part.first - 1
+            if newest:
+                last = part.first - 1
+            else:
+                first = part.last + 1
         return page.events(room.id, info, newest), len(page.rows) < total
-
-    async def _bounds(self, room: Room, info: Info, after: Seq, before: Seq | None) -> Bounds:
-        head = (await self._rooms.tip(room)).head
-        last = head if before is None else min(head, before - 1)
-        return Bounds(max(after + 1, info.first_seq), last)
 
     async def _dense(self, room: Room, info: Info, part: Bounds) -> list[LogRow]:
         """All rows of `part`, ascending. Raises Unavailable: there is a hole."""
@@ -127,29 +125,46 @@ class Pages:
         after: Seq, before: Seq | None, limit: int, newest: bool, max_bytes: int,
     ) -> tuple[list[Event], bool]:  # fmt: skip
         """As `RoomLog.read` of messages alone."""
-        bounds = await self._bounds(room, info, after, before)
+        tip = await self._rooms.tip(room)
+        bounds = _within(tip, info, after, before)
         page = _Page(limit, max_bytes)
         if bounds.first > bounds.last:
             return [], False
-        first, last = await self._bucket_of(room, bounds.first), (bounds.last - 1) // BUCKET
-        numbers = range(first, last + 1)
-        text = "messages_back" if newest else "messages"
+        numbers = range(await self._bucket_of(room, bounds.first), tip.number + 1)
         for number in reversed(numbers) if newest else numbers:
-            while True:
-                ask = min(ROWS_AT_ONCE, page.wanted + 1)
-                at = (room.id, number, bounds.first, bounds.last, ask)
-                rows = [LogRow(*values) for values in await self._session.read(text, *at)]
+            rest = Bounds(bounds.first, bounds.last)
+            while rest.first <= rest.last:
+                count = min(ROWS_AT_ONCE, page.wanted + 1)
+                rows = await self._messages(room, tip, number, rest, count, newest)
                 page.take(rows)
                 if page.left_out:
                     return page.events(room.id, info, newest), True
-                if len(rows) < ask:
+                if len(rows) < count:
                     break
                 seq = rows[-1].seq
-                if newest:
-                    bounds = Bounds(bounds.first, seq - 1)
-                else:
-                    bounds = Bounds(seq + 1, bounds.last)
+                rest = Bounds(rest.first, seq - 1) if newest else Bounds(seq + 1, rest.last)
         return page.events(room.id, info, newest), False
+
+    async def _messages(
+        self, room: Room, tip: Bucket, number: int, rest: Bounds, count: int, newest: bool
+    ) -> list[LogRow]:
+        """The next `count` messages of a bucket. In the open one, which may be in motion, they
+        and the other events of their range must make it whole.
+        """
+        text = "messages_back" if newest else "messages"
+        at = (room.id, number, rest.first, rest.last, count)
+        rows = [LogRow(*values) for values in await self._session.read(text, *at)]
+        if number < tip.number:
+            return rows
+        part = Bounds(max(rest.first, tip.start, 1), rest.last)
+        if len(rows) == count:
+            part = Bounds(rows[-1].seq, rest.last) if newest else Bounds(part.first, rows[-1].seq)
+        span = (room.id, number, part.first, part.last)
+        others = (await self._session.read("count_others", *span))[0][0]
+        if len(rows) + others >= part.last - part.first + 1:
+            return rows
+        read = await self._session.read(text, *at, serial=True)
+        return [LogRow(*values) for values in read]
 
     async def _bucket_of(self, room: Room, seq: int) -> int:
         """Where the event `seq` lies: in its own bucket unless that starts later."""
@@ -189,6 +204,11 @@ class _Page:
     def events(self, room_id: RoomId, info: Info, newest: bool) -> list[Event]:
         rows = reversed(self.rows) if newest else self.rows
         return [event_of(row, room_id, info.log_id) for row in rows]
+
+
+def _within(tip: Bucket, info: Info, after: Seq, before: Seq | None) -> Bounds:
+    last = tip.head if before is None else min(tip.head, before - 1)
+    return Bounds(max(after + 1, info.first_seq), last)
 
 
 def _buckets(part: Bounds) -> range:

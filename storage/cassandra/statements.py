@@ -59,6 +59,8 @@ LOG = {
     "LIMIT ?",
     "messages_back": f"SELECT {_ROW} FROM {{k}}.log WHERE {_AT} AND kind = 0 AND seq >= ? "
     "AND seq <= ? ORDER BY kind DESC, seq DESC LIMIT ?",
+    "count_others": f"SELECT count(*) FROM {{k}}.log WHERE {_AT} AND kind = 2 AND seq >= ? "
+    "AND seq <= ?",
     "claims": f"SELECT cid, meta FROM {{k}}.log WHERE {_AT} AND kind = 1 AND seq = 0 AND cid IN ?",
     "all_claims": f"SELECT cid, meta FROM {{k}}.log WHERE {_AT} AND kind = 1 AND seq = 0",
     "errand": f"SELECT meta FROM {{k}}.log WHERE {_AT} AND kind = 3 AND seq = 0 AND cid = ?",
