@@ -68,6 +68,8 @@ async def _connect(config: Postgres, host: str) -> asyncpg.Connection[Any]:
             "idle_in_transaction_session_timeout": limit_ms,
             # Compiling costs more than any of our statements.
             "jit": "off",
+            # Plans are kept; one made while a table was small must not read it whole later.
+            "enable_seqscan": "off",
         },
     )
 

@@ -65,11 +65,13 @@ class Groups:
         """Rooms with something to append and nothing in flight, in the order they came."""
         self._queues: dict[RoomId, deque[Waiting]] = {}
         """Of the rooms that are ready or in flight; there an empty one too."""
-        self._count = self._bytes = 0
+        self._count = self._bytes = self._in_flight = 0
         self._due = False
+        self._drained: asyncio.Future[None] | None = None
+        """Made when closing begins, and done when nothing is left."""
 
     def submit(self, batch: Batch) -> asyncio.Future[Refused | None]:
-        if self._connections.closed:
+        if self._drained is not None:
             raise Unavailable("The store is closed.", retry_after_s=1.0)
         size = sum(len(bytes(e.content)) for e in batch.events if type(e.content) is msgspec.Raw)
         if self._count >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES:
@@ -88,23 +90,24 @@ class Groups:
         return waiting.done
 
     async def close(self) -> None:
-        """Until nothing is in flight; each append has its time limit."""
-        while self._queues:
-            await asyncio.wait([queue[-1].done for queue in self._queues.values() if queue])
-            await asyncio.sleep(0)
+        """Take no more, and wait for what is here; each append has its time limit."""
+        self._drained = asyncio.get_running_loop().create_future()
+        if self._queues:
+            await self._drained
         await self._tasks.close()
 
     # ---- groups ----------------------------------------------------------------------------------
 
     def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """At the end of the turn, when all that is submitted in it is here."""
-        if not self._due and len(self._tasks) < IN_FLIGHT:
+        if not self._due and self._in_flight < IN_FLIGHT:
             self._due = True
             loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._due = False
-        while self._ready and len(self._tasks) < IN_FLIGHT:
+        while self._ready and self._in_flight < IN_FLIGHT:
+            self._in_flight += 1
             self._tasks.start(self._run(self._gather()), "group")
 
     def _gather(self) -> list[Waiting]:
@@ -154,6 +157,7 @@ class Groups:
                 _fail([waiting], error)
 
     def _finish(self, group: list[Waiting]) -> None:
+        self._in_flight -= 1
         for waiting in group:
             self._count -= 1
             self._bytes -= waiting.size
@@ -165,9 +169,9 @@ class Groups:
             else:
                 del self._queues[room_id]
         if self._ready:
-            # This task counts as in flight until its next step.
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._start)
+            self._start_soon(asyncio.get_running_loop())
+        elif self._drained is not None and not self._queues and not self._drained.done():
+            self._drained.set_result(None)
 
 
 def _fail(group: Sequence[Waiting], error: Exception) -> None:
