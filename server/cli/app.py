@@ -209,6 +209,14 @@ def rebuild(data: Data = None, config: File = None) -> None:
 
 
 @app.command()
+def renew(data: Data = None, config: File = None) -> None:
+    """After a restore of a cluster's stores: clients start anew (no server may run)."""
+    from server.cli import folder
+
+    folder.renew(_config(config, data))
+
+
+@app.command()
 def doctor(data: Data = None, port: Port = None, config: File = None) -> None:
     """Look for what is wrong and say what to do."""
     from server.cli import doctor as doctor_

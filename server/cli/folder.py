@@ -78,6 +78,23 @@ def rebuild(config: Config) -> None:
     say(f"Everything derived was made anew from {count} events.")
 
 
+def renew(config: Config) -> None:
+    if not config.clustered:
+        raise Refused("hubbub restore does this for a data folder.")
+    configure_logs("warning", config.logging.format)
+
+    async def work() -> int:
+        store = await open_store(config)
+        try:
+            await store.log.renew()
+            return len(await store.log.room_ids())
+        finally:
+            await store.close()
+
+    count = asyncio.run(work())
+    say(f"{count} logs have a new identity. Clients will load their rooms anew.")
+
+
 def _check_folder_shape(config: Config) -> None:
     if config.clustered:
         raise Refused(
