@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -64,9 +66,8 @@ def test_it_has_the_web_page(served: tuple[Process, str, Path]) -> None:
 
     page = fetch(f"{url}/").decode()
 
-    script = page.partition('src="/')[2].partition('"')[0]
-    assert script.endswith(".js")
-    assert len(fetch(f"{url}/{script}")) > 10_000
+    (script,) = re.findall(r'src="([^"]+\.js)"', page)
+    assert len(fetch(urljoin(f"{url}/", script))) > 10_000
 
 
 def test_its_health_check_tells_who_is_alive(
