@@ -73,6 +73,11 @@ class Guard:
         except self._faults as fault:
             self.failed(fault)
             raise self.unavailable() from None
+        except Unavailable:  # of a guard within
+            raise
+        except Exception:  # it refused what was asked: it is there
+            self.succeeded()
+            raise
         self.succeeded()
         return result
 
