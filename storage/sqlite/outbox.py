@@ -17,14 +17,15 @@ FRESH = """SELECT pos, fact, attempts + 1 FROM outbox
 LEASE = """UPDATE outbox SET due = ?, attempts = attempts + 1
     WHERE pos IN (SELECT value FROM json_each(?))"""
 NEXT_DUE = "SELECT min(due) FROM outbox WHERE grp = ? AND due > 0"
-DONE = "DELETE FROM outbox WHERE grp = ? AND pos IN (SELECT value FROM json_each(?))"
-POSTPONE = "UPDATE outbox SET due = ? WHERE grp = ? AND pos = ?"
+# By their numbers, never through all of a group's rows: hence NOT INDEXED.
+DONE = "DELETE FROM outbox NOT INDEXED WHERE grp = ? AND pos IN (SELECT value FROM json_each(?))"
+POSTPONE = "UPDATE outbox NOT INDEXED SET due = ? WHERE grp = ? AND pos = ?"
 BURY = """INSERT INTO dead_letters (grp, fact, attempts, reason, died_at)
-    SELECT ?, fact, attempts, ?, ? FROM outbox
+    SELECT ?, fact, attempts, ?, ? FROM outbox NOT INDEXED
     WHERE grp = ? AND pos IN (SELECT value FROM json_each(?)) ORDER BY pos"""
 TRIM_DEAD = """DELETE FROM dead_letters WHERE id IN
     (SELECT id FROM dead_letters ORDER BY id DESC LIMIT -1 OFFSET ?)"""
-OLDEST = """SELECT pos FROM outbox WHERE grp = ?1 ORDER BY pos
+OLDEST = """SELECT pos FROM outbox NOT INDEXED WHERE grp = ?1 ORDER BY pos
     LIMIT max(0, (SELECT count(*) FROM outbox WHERE grp = ?1) - ?2)"""
 DEAD = """SELECT id, grp, fact, attempts, reason, died_at FROM dead_letters
     WHERE id > ? AND (?2 IS NULL OR grp = ?2) ORDER BY id LIMIT ?"""
