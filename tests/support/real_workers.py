@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
+from hubbub import Client, Item, RoomEvent
 
 from server.kernel.config import Postgres
 from tests.support.servers import postgres, redis
 from tests.support.servers.base import Missing, missing
 
 _numbers = itertools.count(1)
+PASSWORD = "correct horse battery"
 FREE = {
     f"HUBBUB_LIMITS__{name}": "0"
     for name in ("SIGNUP_PER_H", "SEND_PER_S", "CONNECT_PER_S", "HTTP_PER_S", "EVENT_PER_S")
@@ -52,3 +57,51 @@ async def _new_database() -> Postgres:
     name = f"hubbub_workers_{os.getpid()}_{next(_numbers)}"
     await postgres.run_sql(server, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
     return msgspec.structs.replace(server, database=name)
+
+
+class Person:
+    """A client that counts what it hears."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.heard: list[str] = []
+        client.on(self._hear)
+
+    def _hear(self, item: Item) -> None:
+        if isinstance(item, RoomEvent) and item.event.type == "message":
+            self.heard.append(item.event.body)
+
+
+@asynccontextmanager
+async def people(
+    url: str, count: int, name: str, *, transports: tuple[str, ...] = ("websocket", "polling")
+) -> AsyncIterator[list[Person]]:
+    """All are in one room of that name; the transports go round."""
+    async with contextlib.AsyncExitStack() as stack:
+        made: list[Person] = []
+        for number in range(count):
+            transport = transports[number % len(transports)]
+            client = await stack.enter_async_context(Client(url, transport=transport))
+            await client.sign_up(f"{name}{number}", PASSWORD)
+            made.append(Person(client))
+        first = made[0].client
+        await first.create_room(name=name, member_ids=[person.client.me.id for person in made[1:]])
+        for person in made:
+            await person.client.connect()
+        yield made
+
+
+def room_of(person: Person) -> Any:
+    return next(iter(person.client.rooms.values()))
+
+
+async def says(person: Person, name: str, ended: asyncio.Event, most: int = 100_000) -> list[str]:
+    """Sends one line after the other; a refusal raises. Returns what was acknowledged."""
+    said: list[str] = []
+    room = room_of(person)
+    while not ended.is_set() and len(said) < most:
+        text = f"{name}-{len(said)}"
+        await room.send(text)
+        said.append(text)
+        await asyncio.sleep(0.1)
+    return said

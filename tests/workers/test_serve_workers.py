@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -12,22 +11,19 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hubbub import Client, Item, RoomEvent
 
 from tests.support.process import ROOT, Running, start_server
-from tests.support.real_workers import cluster_environment
+from tests.support.real_workers import PASSWORD, cluster_environment, people, room_of, says
 from tests.support.waiting import until
 from tests.support.worker_processes import children
 
 pytestmark = pytest.mark.slow
 
-PASSWORD = "correct horse battery"
 SCRIPT = ROOT / "tests" / "node" / "plain_client.mjs"
 
 
@@ -42,40 +38,6 @@ def four(environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
         tmp_path_factory.mktemp("four") / "data", "--workers", "4", env=environment
     ) as running:
         yield running
-
-
-class Person:
-    """A client that counts what it hears."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.heard: list[str] = []
-        client.on(self._hear)
-
-    def _hear(self, item: Item) -> None:
-        if isinstance(item, RoomEvent) and item.event.type == "message":
-            self.heard.append(item.event.body)
-
-
-@asynccontextmanager
-async def people(url: str, count: int, name: str) -> AsyncIterator[list[Person]]:
-    """Every other one comes by long-polling. All are in one room of that name."""
-    async with contextlib.AsyncExitStack() as stack:
-        made: list[Person] = []
-        for number in range(count):
-            transport = "polling" if number % 2 else "websocket"
-            client = await stack.enter_async_context(Client(url, transport=transport))  # type: ignore[arg-type]
-            await client.sign_up(f"{name}{number}", PASSWORD)
-            made.append(Person(client))
-        first = made[0].client
-        await first.create_room(name=name, member_ids=[person.client.me.id for person in made[1:]])
-        for person in made:
-            await person.client.connect()
-        yield made
-
-
-def room_of(person: Person) -> Any:
-    return next(iter(person.client.rooms.values()))
 
 
 def call(url: str, path: str, body: object = None, token: str = "") -> Any:
@@ -137,18 +99,6 @@ async def test_a_worker_that_is_killed_costs_nobody_an_event(four: Running) -> N
         await until(lambda: len(children(four.process.pid)) == 4)
 
 
-async def says(person: Person, name: str, ended: asyncio.Event, most: int) -> list[str]:
-    """Sends one line after the other; a refusal raises. Returns what was acknowledged."""
-    said: list[str] = []
-    room = room_of(person)
-    while not ended.is_set() and len(said) < most:
-        text = f"{name}-{len(said)}"
-        await room.send(text)
-        said.append(text)
-        await asyncio.sleep(0.1)
-    return said
-
-
 async def test_servers_are_replaced_one_after_the_other_and_no_send_fails(
     environment, tmp_path: Path
 ) -> None:
@@ -161,8 +111,7 @@ async def test_servers_are_replaced_one_after_the_other_and_no_send_fails(
         async with people(server.base_url, 6, "upgrade") as all_of_them:
             ended = asyncio.Event()
             sending = [
-                asyncio.create_task(says(one, f"{n}", ended, 100_000))
-                for n, one in enumerate(all_of_them)
+                asyncio.create_task(says(one, f"{n}", ended)) for n, one in enumerate(all_of_them)
             ]
             for version in ("v2", "v3"):
                 new = await asyncio.to_thread(
