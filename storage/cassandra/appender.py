@@ -127,7 +127,9 @@ class Appender:
         noted = False
         while True:
             place = await self._place(room, batch.if_head)
-            if place is None or await self.claims.before(room, keys, place.as_bucket):
+            if place is None:
+                return await self._refusal(room, batch)
+            if place.number > 0 and await self.claims.before(room, keys, place.as_bucket):
                 return await self._refusal(room, batch)
             if not noted:
                 await self.indexes.note(batch, place.number)
