@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,9 +53,10 @@ ALL = [
     Step("web types", ["npm", "run", "--silent", "check"], folder=ROOT / "clients"),
     Step("web tests", ["npm", "test", "--silent"], counts=True, folder=ROOT / "clients"),
     pytest_step("fast tests", "-m", "not slow and not browser and not node"),
-    pytest_step("slow tests", "-m", "slow and not browser and not node"),
+    pytest_step("slow tests", "-m", "slow and not faults and not browser and not node"),
     pytest_step("node clients", "-m", "node"),
     pytest_step("browser", "-m", "browser"),
+    pytest_step("faults", "-m", "faults"),
 ]
 
 
@@ -62,27 +64,26 @@ def main() -> int:
     steps = {"check": CHECK, "all": ALL}[sys.argv[1]]
     # What a helper program in the virtual environment offers (node, npm) counts as installed.
     os.environ["PATH"] = os.environ["PATH"] + os.pathsep + str(BIN)
-    if sys.argv[1] == "all":
-        install_chromium()
     tally = Tally()
-    for step in steps:
-        run(step, tally)
+    with preparing(sys.argv[1] == "all"):
+        for step in steps:
+            run(step, tally)
     return report(tally)
 
 
-def install_chromium() -> None:
-    """The browser tests need one; packages are installed only in CI or when asked, and as root."""
-    wanted = CI or os.environ.get("INSTALL") == "1"
-    if shutil.which("chromium") or not wanted or os.geteuid() != 0 or not shutil.which("apt-get"):
+@contextmanager
+def preparing(wanted: bool) -> Iterator[None]:
+    """Servers and browsers are installed (in CI, or when asked to) while the first steps run."""
+    if not wanted or not (CI or os.environ.get("INSTALL") == "1"):
+        yield
         return
-    print("installing Chromium ...", flush=True)
-    subprocess.run(["apt-get", "update", "-qq"], check=False)
-    subprocess.run(
-        ["apt-get", "install", "-y", "-qq", "chromium"],
-        check=False,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-    )
+    line = ["nice", sys.executable, "-m", "tests.support.servers.prepare"]
+    preparation = subprocess.Popen(line, cwd=ROOT)
+    try:
+        yield
+    finally:
+        preparation.terminate()
+        preparation.wait()
 
 
 def run(step: Step, tally: Tally) -> None:

@@ -134,6 +134,22 @@ async def test_a_node_that_was_cut_off_hears_all_of_it_when_it_is_back(many: Man
     assert heard(bob, room) == heard(alice, room) == list(range(1, 10))
 
 
+async def test_what_a_node_said_while_it_was_cut_off_is_heard_once_it_is_back(
+    many: ManyHouse,
+) -> None:
+    alice, bob = await people(many, "alice", "bob")
+    room = await make_room(alice, bob)
+    await many.passes(10)
+    many.cluster.cut(many.nodes[0].node_id)
+    await alice.says(room, "into the void")
+    await many.settle()
+
+    many.cluster.heal()
+    await many.passes(1)
+
+    assert heard(bob, room) == [1, 2, 3, 4]
+
+
 async def test_a_room_made_while_nobody_could_be_told_is_found(many: ManyHouse) -> None:
     alice, bob = await people(many, "alice", "bob")
     many.cluster.drop_matching(lambda *_: True)

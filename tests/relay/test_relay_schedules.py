@@ -65,7 +65,6 @@ class ManyWorld(World):
         for other in self.readers:
             other.take_live(self.room)
 
-
     async def command(self, person: Person, name: str, more: dict[str, Any]) -> None:
         await self.patiently(super().command(person, name, more))
 

@@ -89,6 +89,11 @@ class DirtyMarks:
         """Others may have taken our marks over: mark again what is appended to from now on."""
         self._marked.clear()
 
+    def lately(self, seconds: float) -> list[RoomId]:
+        """Rooms appended to within the last so many seconds."""
+        after = self._clock.monotonic() - seconds
+        return [room_id for room_id, at in self._marked.items() if at >= after]
+
     def keep(self, room_id: RoomId) -> None:
         """The mark came from a dead node: it is ours now."""
         self._marked[room_id] = self._clock.monotonic()

@@ -57,6 +57,12 @@ class _EventJson(msgspec.Struct, frozen=True):
     gone: Gone | None = None
 
 
+class Head(msgspec.Struct, frozen=True, array_like=True, tag="h"):
+    """The log goes as far as this: whoever has heard less reads the rest."""
+
+    seq: int
+
+
 class ToRoom(msgspec.Struct, frozen=True, array_like=True, tag="r"):
     """An event that is in no log (typing, receipts). `payload`: JSON."""
 
@@ -98,7 +104,7 @@ class Blocked(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     on: bool
 
 
-RoomFrame = Stored | ToRoom
+RoomFrame = Stored | Head | ToRoom
 UserFrame = ToUser | Admitted | ReaderIn | ReaderOut | Blocked
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -10,9 +10,9 @@ from server.chat.announce import encode_event, member_change
 from server.chat.commands import Command, Tell
 from server.chat.relay.dirty import DirtyMarks
 from server.chat.relay.forward import Forward
-from server.chat.relay.frames import Admitted, Blocked, ReaderIn, ReaderOut, pack, stored
+from server.chat.relay.frames import Admitted, Blocked, Head, ReaderIn, ReaderOut, pack, stored
 from server.chat.relay.outlets import LocalOutlet, WideOutlet
-from server.chat.relay.rooms import Rooms
+from server.chat.relay.rooms import Rooms, chunks
 from server.chat.relay.teller import Teller
 from server.chat.relay.users import Users
 from server.chat.state import RoomState
@@ -30,6 +30,8 @@ ROUND_S = 8.0
 within 10 s."""
 TICK_S = 0.1
 RETELL_PAGE = 100
+RETELL_S = 60.0
+"""A cut longer than this is found by comparing."""
 
 log = get_logger(__name__)
 
@@ -72,6 +74,7 @@ class Relay:
         self._tasks = tasks
         self._round_at = clock.monotonic() + ROUND_S
         self._all_due = False
+        self._retell_due = False
 
     def attach(
         self,
@@ -183,8 +186,9 @@ class Relay:
             await self.rounds()
 
     def restored(self) -> None:
-        """The fan-out was cut off and is back: nobody knows what was missed."""
+        """The fan-out was cut off and is back: nobody knows what was missed, here or elsewhere."""
         self._all_due = True
+        self._retell_due = True
 
     def forgotten(self) -> None:
         """The cluster took this node for dead; its marks may be another's now."""
@@ -197,8 +201,11 @@ class Relay:
         if not self._all_due and now < self._round_at:
             return
         every, self._all_due = self._all_due, False
+        again, self._retell_due = self._retell_due, False
         self._round_at = now + ROUND_S * random.uniform(1.0, 1.25)
         try:
+            if again:
+                await self._tell_heads()
             only = None if every else await self._dirty.rooms()
             await self.rooms.compare(only)
             await self.users.compare(only)
@@ -207,10 +214,17 @@ class Relay:
             await self._take_over()
         except Unavailable as fault:
             self._all_due = self._all_due or every
+            self._retell_due = self._retell_due or again
             self._round_at = now + 1.0
             log.warning("relay.round_failed", error=fault.code)
             if every:
                 await asyncio.sleep(TICK_S)
+
+    async def _tell_heads(self) -> None:
+        """What we published while we were cut off, those who were not do not miss."""
+        for chunk in chunks(self.marks.lately(RETELL_S)):
+            for room_id, head in (await self._store.log.heads(chunk)).items():
+                self._room_port.publish(room_id, pack(Head(head.head)))
 
     async def _take_over(self) -> None:
         alive = self._alive()

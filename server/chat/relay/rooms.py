@@ -189,8 +189,10 @@ class Rooms:
             self._local.to_room(
                 room_id, frame.name, payload, without=without, ephemeral=frame.ephemeral
             )
-        else:
+        elif isinstance(frame, Stored):
             self.offer(room_id, frame)
+        elif found.stream.told is not None and found.stream.told < frame.seq:
+            self.catch_up(room_id)
 
     def offer(self, room_id: RoomId, item: Stored, state: RoomState | None = None) -> None:
         """An event of the log; `state`: the room as of it, where the caller has it."""

@@ -223,6 +223,11 @@ def wait_until(ready: Callable[[], bool], within_s: float) -> None:
         time.sleep(0.1)
 
 
+def prepare() -> None:
+    """Java and the jars, before somebody needs them. Raises Missing."""
+    _require()
+
+
 def _require() -> None:
     if find_program("java") is None:
         apt_install("openjdk-17-jre-headless") or apt_install("default-jre-headless")
