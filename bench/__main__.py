@@ -7,12 +7,12 @@ import dataclasses
 import sys
 from typing import Any
 
-from bench import generator, history, machine, results, servers, startup
+from bench import cluster, generator, history, machine, results, servers, shapes, startup
 from bench.generator import CannotRun
 from bench.results import Medians, spread_of, verdict
 from bench.works import Figures, Wanted, Work, works
 
-OTHERS = ("page", "start")
+OTHERS = ("page", "start", "cluster")
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
         runs = [startup.measure() for _ in range(options.runs)]
         _add("start", "hubbub serve on an empty folder", {"hubbub": runs}, startup.WANTED,
              sections, raw)  # fmt: skip
+    if chosen is None or "cluster" in chosen:
+        _measure_cluster(options, sections, raw)
     if not sections:
         names = [work.name for work in todo] + list(OTHERS)
         raise CannotRun(f"Nothing to do. --only takes of: {', '.join(names)}")
@@ -45,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default="", help="for example W1a,W2,page,start")
     parser.add_argument("--peers", default=",".join(servers.PEERS), help="which servers")
+    parser.add_argument("--shapes", default=",".join(shapes.NAMES), help="stores of `cluster`")
     parser.add_argument("--runs", type=int, default=3, choices=range(1, 10))
     parser.add_argument("--quick", action="store_true", help="short windows, a shorter history")
     parser.add_argument("--no-write", dest="write", action="store_false", help="only print")
@@ -85,6 +88,42 @@ def _measure_page(
         ]
     text = f"a page of 50 from a room of {events:,} events, over HTTP"
     _add("page", text, {"hubbub": runs}, history.WANTED, sections, raw)
+
+
+def _measure_cluster(
+    options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    runs: dict[cluster.Run, list[Figures]] = {}
+    faulty: list[dict[str, Any]] = []
+    pages: dict[str, list[Figures]] = {}
+    events = history.EVENTS // 10 if options.quick else history.EVENTS
+    for name in options.shapes.split(","):
+        try:
+            with shapes.running(name) as shape:
+                for run, figures, faults in cluster.measure(
+                    shape, options.runs, window_s=3 if options.quick else 5
+                ):
+                    runs.setdefault(run, []).append(figures)
+                    if faults:
+                        faulty.append({"peer": run.name, "work": run.work, "faults": faults})
+                    print(f"  {run.work} {run.name}: {results.show(figures['acked/s'])} acked/s "
+                          f"{faults or ''}", flush=True)  # fmt: skip
+                if name in cluster.AT_ONCE:
+                    pages[name] = cluster.measure_pages(shape, events, options.runs)
+        except CannotRun as gone:
+            print(f"  left out: {gone}", flush=True)
+    for work, text in cluster.TEXTS.items():
+        of_work = {run: figures for run, figures in runs.items() if run.work == work}
+        _add(f"cluster {work}", text, {run.name: figures for run, figures in of_work.items()}, (),
+             sections, raw, [one for one in faulty if one["work"] == work])  # fmt: skip
+        lines = [
+            line for run, figures in of_work.items() for line in cluster.verdicts(run, figures)
+        ]
+        sections[-1]["lines"] += ["", *lines]
+        print("\n".join(lines) + "\n", flush=True)
+    if pages:
+        text = f"a page of 50 from a room of {events:,} events, over HTTP, by store"
+        _add("cluster page", text, pages, (), sections, raw)
 
 
 def _add(

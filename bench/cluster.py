@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import generator, history, machine, seed, servers, shapes
+from bench import generator, history, machine, results, seed, servers
 from bench.generator import CannotRun
 from bench.servers import HUBBUB, Running
 from bench.shapes import Shape
@@ -24,6 +24,11 @@ PEOPLE = 1000
 IN_FLIGHT = 64
 WORKS = {"spread": PEOPLE, "hot": 2}
 """Sockets of each."""
+
+TEXTS = {
+    "spread": "500 rooms of two, 64 messages in flight, by store and number of hubs",
+    "hot": "one room of two, 64 messages in flight, by store and number of hubs",
+}
 
 PROCESSES = {"postgres": (1, 2, 4), "cassandra": (1, 2, 4)}
 """Hubs at once; other shapes have one."""
@@ -35,9 +40,12 @@ LEAST = {
 }
 """Acknowledged a second (issue 4)."""
 
+WARM_UP_S = {"sqlite": 2.0, "postgres": 3.0}
+COLD_S = 8.0
+"""Until the rooms of a run are known and, with Cassandra, the JVM has compiled what is hot."""
+
 PAGES = 500
 AT_ONCE = {"postgres": 500, "cassandra": 100}
-PAGE_WANTED = (Wanted("page p99 ms", 20, 5, lower_is_better=True),)
 FORKED_S = 20.0
 
 
@@ -60,8 +68,14 @@ class Run:
         return (Wanted("acked/s", least, 2 * least),)
 
 
+def verdicts(run: Run, figures: list[Figures]) -> list[str]:
+    """A line for each figure that is wanted of this run."""
+    medians = {"hubbub": results.spread_of(figures)}
+    return [f"- {run.name}: {results.verdict(one, medians)}" for one in run.wanted()]
+
+
 def measure(
-    shape: Shape, runs: int, *, window_s: float, warmup_s: float
+    shape: Shape, runs: int, *, window_s: float
 ) -> Iterator[tuple[Run, Figures, dict[str, int]]]:
     """One tuple for each run: what, its figures, its faults. Hub counts take turns."""
     logins = _seed(shape)
@@ -73,7 +87,8 @@ def measure(
                     report = generator.run_generator(
                         {
                             "work": "pairs", "inflight": IN_FLIGHT, "until": "ack",
-                            "window": window_s, "warmup": warmup_s, "sockets": sockets,
+                            "window": window_s, "sockets": sockets,
+                            "warmup": WARM_UP_S.get(shape.name, COLD_S),
                             "dialect": "hubbub", "logins": logins[work],
                         },
                         port=server.port, pids=server.pids,
@@ -161,7 +176,3 @@ def _all_of(pid: int, processes: int) -> list[int]:
         time.sleep(0.05)
     time.sleep(4)
     return machine.family(pid)
-
-
-def names() -> tuple[str, ...]:
-    return shapes.NAMES
