@@ -253,6 +253,25 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, monkeypatch) -> No
     assert time.monotonic() - began < 5
 
 
+def test_a_second_signal_reaches_the_workers_too(tmp_path: Path) -> None:
+    (folder := tmp_path / "w").mkdir()
+
+    def work(place: Place) -> int:
+        heard: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+        place.ready()
+        while len(heard) < 2:
+            os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(0.1)
+        return 7
+
+    began = time.monotonic()
+    code, _ = run_parent(folder, work, count=1)
+
+    assert code == 1
+    assert time.monotonic() - began < 5
+
+
 def test_a_port_is_held_for_workers_and_refused_to_others() -> None:
     held = hold_port("127.0.0.1", 0)
     port = held[0].getsockname()[1]
