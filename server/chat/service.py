@@ -10,6 +10,7 @@ from typing import Any
 
 from server.chat.announce import Announcer
 from server.chat.commands import Command, Desk, Flush, Refresh, Tell, check_client_id
+from server.chat.keeper import Others
 from server.chat.messages import Delete, Edit, Send, check_content, check_send
 from server.chat.reactions import ChangeReaction
 from server.chat.reading import lagging, read_history, sync_rooms
@@ -36,7 +37,7 @@ from server.chat.state import RoomState, check_may_write, member_of
 from server.chat.typing import Typing
 from server.chat.upkeep import Upkeep
 from server.chat.views import head_of, view_memberships, view_room
-from server.chat.writer import Others, RoomWriter
+from server.chat.writer import RoomWriter
 from server.kernel.clock import Clock
 from server.kernel.config import Config
 from server.kernel.errors import Unavailable
