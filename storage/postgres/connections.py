@@ -98,7 +98,7 @@ class Connections:
             # Anything else was given up or cut in the middle of an answer.
             self._release(connection, sound=unstorable or refused)
             if unstorable:
-                raise Unstorable(str(error)) from None
+                raise Unstorable from None  # its text would show values
             raise
         self._release(connection, sound=True)
         return result

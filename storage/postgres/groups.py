@@ -35,16 +35,12 @@ BATCH_TYPES = ("text", "bigint", "bigint", "bigint")
 CLAIM_TYPES = ("int", "text", "text", "bigint", "bytea", "bigint")
 BLANK_TYPES = ("int", "bigint", "smallint")
 _TYPES = (*BATCH_TYPES, *EVENT_TYPES, *CLAIM_TYPES, *BLANK_TYPES)
-_NUMBERS = tuple(kind not in ("text", "bytea") for kind in _TYPES)
 APPEND = "SELECT * FROM append_v1({})".format(
     ", ".join(
-        f"${i}::text::{kind}[]" if number else f"${i}"
-        for i, (kind, number) in enumerate(zip(_TYPES, _NUMBERS, strict=True), 1)
+        f"${i}" if kind == "bytea" else f"${i}::text::{kind}[]" for i, kind in enumerate(_TYPES, 1)
     )
 )
-"""Arrays of numbers go as text, which the server reads: the driver takes 0.5 us for each number
-of an array, and joining them 0.1.
-"""
+"""Arrays go as text, which the server reads: the driver takes 0.5 us for each element of one."""
 NO_LOG = -1
 
 _Outcome = Refused | LookupError | None
@@ -209,8 +205,8 @@ def _parameters(group: Sequence[Waiting]) -> list[Sequence[Any]]:
         *_columns(blanks, len(BLANK_TYPES)),
     )
     return [
-        _numbers(column) if number else column
-        for column, number in zip(columns, _NUMBERS, strict=True)
+        column if kind == "bytea" else _texts(column) if kind == "text" else _numbers(column)
+        for column, kind in zip(columns, _TYPES, strict=True)
     ]
 
 
@@ -248,6 +244,22 @@ def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
 
 def _numbers(column: Sequence[int | None]) -> str:
     return "{" + ",".join(map(str, column)).replace("None", "NULL") + "}"
+
+
+def _texts(column: Sequence[str | None]) -> str:
+    """As JSON, but that there a backslash is always before what it stands for."""
+    written = msgspec.json.encode(column).decode()
+    if "\\" in written:
+        written = ",".join(map(_quoted, column))
+        return f"{{{written}}}"
+    return f"{{{written[1:-1]}}}"
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _outcomes(rows: Sequence[Any]) -> Mapping[int, _Outcome]:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from server.kernel.errors import Unavailable
-from server.kernel.ids import LogId, RoomId, Seq
+from server.kernel.ids import EventId, LogId, RoomId, Seq, UserId
 from storage.api import Batch, LogHead, Mentions, Refused, Store
 from tests.support.stores import (
     ALICE,
@@ -124,6 +124,23 @@ async def test_head_and_claims_are_told_together(store: Store) -> None:
     refused = await store.log.append(batch(event(1)))
 
     assert refused == Refused(Seq(2), {(ALICE, "client-1"): claim(1)})
+
+
+ODD = ['"', "\\", "{a,b}", "NULL", "null", " ", "é😀", "\x01\n", "$1", "\\n"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_ids_may_be_any_text(store: Store, odd: str) -> None:
+    room, bob = RoomId(f"room{odd}"), UserId(odd)
+    sent = event(1, room_id=room, id=EventId(odd), sender_id=bob, client_id=odd, device_id=odd)
+    await fill(store, sent, event(2, room_id=room, client_id=None), room_id=room)
+
+    again = await store.log.append(
+        batch(event(3, room_id=room, at=1_000), room_id=room, claims=(claim(3, odd, bob),))
+    )
+
+    assert (await store.log.read(room, limit=1))[0] == [sent]
+    assert again == Refused(Seq(2), {(bob, odd): claim(1, odd, bob)})
 
 
 async def test_the_same_client_id_of_another_sender_or_room_is_free(store: Store) -> None:
