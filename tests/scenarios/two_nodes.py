@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +29,9 @@ class TwoNodes:
     env: dict[str, str]
     nodes: list[Running] = field(default_factory=list)
 
-    def start(self, *arguments: str) -> Running:
+    def start(self, *arguments: str, port: int = 0) -> Running:
         name = f"node{len(self.nodes)}"
-        self.nodes.append(start_server(self.folder / name, *arguments, env=self.env))
+        self.nodes.append(start_server(self.folder / name, *arguments, port=port, env=self.env))
         return self.nodes[-1]
 
 
@@ -39,7 +40,8 @@ def two_nodes(folder: Path, **env: str) -> Iterator[TwoNodes]:
     """Both started, on a database and a prefix of their own."""
     postgres, redis = shared_postgres(), settings()
     name = f"scenario_{folder.name}_{next(_databases)}".replace("-", "_").lower()
-    asyncio.run(_make_database(postgres, name))
+    with ThreadPoolExecutor(1) as thread:  # there may be a loop in this one (a browser's)
+        thread.submit(asyncio.run, _make_database(postgres, name)).result()
     cluster = TwoNodes(folder, {**FREE, **cluster_env(postgres, redis, name), **env})
     with ExitStack() as stack:
         for _ in range(2):
