@@ -80,18 +80,21 @@ async def open_files(config: Config, clock: Clock) -> Files:
 async def open_folder(config: Config, *, beside: bool = False) -> Store:
     """The embedded shape's store. Raises Unavailable with what to do.
 
-    `beside`: if a server has the folder, come beside it (accounts only).
+    `beside`: if a server has the folder, come beside it (accounts and dead letters only).
     """
     from storage.sqlite import DataError, DataInUse, open_sqlite
 
+    limits = BusLimits(config.bus.waiting, config.bus.dead)
     try:
         folder = _make_folder(Path(config.server.data))
         try:
-            return await open_sqlite(folder, clock=System())
+            return await open_sqlite(folder, clock=System(), bus_limits=limits)
         except DataInUse:
             if not beside:
                 raise
-            return await open_sqlite(folder, clock=System(), readers=1, beside=True)
+            return await open_sqlite(
+                folder, clock=System(), readers=1, beside=True, bus_limits=limits
+            )
     except DataError as error:
         raise Unavailable(str(error)) from None
 
