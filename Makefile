@@ -6,7 +6,7 @@ WEB := clients/web/dist/index.html
 WEB_SOURCES := $(shell find clients/js/src clients/web/src clients/web/public -type f 2>/dev/null) \
 	$(wildcard clients/*/package.json clients/package-lock.json clients/*/index.html clients/*/*.ts clients/*/tsconfig.json)
 
-.PHONY: run setup test check bench fmt web clean lock
+.PHONY: run setup test check bench cluster fmt web clean lock
 
 run: $(VENV)/.run $(WEB)
 	@$(BIN)/hubbub dev
@@ -21,6 +21,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench
+
+# A whole cluster on this machine to play with: LOG=cassandra (the default) or LOG=postgres, PORT=8080.
+cluster: $(VENV)/.test $(WEB)
+	@LOG="$(LOG)" PORT="$(PORT)" $(BIN)/python -m tests.support.play
 
 fmt: $(VENV)/.test
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -8,10 +8,10 @@ from pathlib import Path
 from tests.support.servers.base import Missing, Process, accepts, apt_install, find_program
 
 CONFIG = """global
-    maxconn 20000
+    maxconn 4000
 defaults
     mode http
-    maxconn 20000
+    maxconn 4000
     timeout connect 2s
     timeout client 60s
     timeout server 60s

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from tests.support.servers.base import Process, free_port, server_folder
 
 READY_S = 120.0
 DATABASE = "hubbub"
+_T = TypeVar("_T")
 replace = msgspec.structs.replace
 
 
@@ -115,7 +116,7 @@ class Cluster:
             "logging": Logging(level="warning"),
         }  # fmt: skip
         if self.shape.hasty:
-            sections["hub"] = Hub(ping_interval_s=4.0, ping_timeout_s=4.0)
+            sections["hub"] = Hub(ping_interval_s=6.0, ping_timeout_s=6.0)
             sections["accounts"] = Accounts(access_token_s=86_400)
         for store in ("postgres", "redis"):
             link = self.wires.get((name, store))
@@ -132,7 +133,7 @@ class Cluster:
     async def start_hubs(self) -> None:
         """The first one alone: it makes the tables."""
         for hub in self.hubs:
-            await asyncio.to_thread(hub.start)
+            await _to_its_end(asyncio.to_thread(hub.start))
 
     async def ready(self, within_s: float = READY_S) -> None:
         """Wait until all hubs are. RuntimeError: they were not in time."""
@@ -149,7 +150,7 @@ async def running_cluster(shape: Shape) -> AsyncIterator[Cluster]:
     """Start all of it, and stop all of it. Raises servers.base.Missing."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(server_folder("cluster"))
-        stores = await asyncio.to_thread(_start_stores, stack, shape, folder)
+        stores = await _to_its_end(asyncio.to_thread(_start_stores, stack, shape, folder))
         cluster = Cluster(shape, folder, stores)
         if shape.links:
             await _make_links(stack, cluster)
@@ -164,6 +165,16 @@ async def running_cluster(shape: Shape) -> AsyncIterator[Cluster]:
             stack.callback(cluster.proxy.stop)
             balancer.start(cluster.proxy, cluster.proxy_port)
         yield cluster
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """A thread cannot be stopped: who cancels waits for it, and then stops what it started."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _start_stores(stack: AsyncExitStack, shape: Shape, folder: Path) -> Stores:

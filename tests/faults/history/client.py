@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,6 @@ ACK_S = 8.0
 SYNC_S = 10.0
 PAGE_S = 5.0
 PAGE_ROWS = 30
-PAUSE_S = (0.1, 1.0)
-"""Between two tries to connect, at random."""
 OPEN_OUTCOMES = (LineBroken, Unavailable, Internal)
 """After these nobody knows whether the command was carried out."""
 
@@ -73,6 +72,8 @@ class Habits(msgspec.Struct):
     """How often it breaks its line by itself, on average."""
     hot: float = 0.5
     """Share of commands that go to the first room."""
+    pause_s: float = 1.0
+    """Between two tries to connect, at most."""
 
 
 class _SyncedRoom(msgspec.Struct):
@@ -154,7 +155,7 @@ class Client:
             hub = self.chance.choice(self.hubs)
             with contextlib.suppress(HubbubError, TimeoutError, aiohttp.ClientError, OSError):
                 await self._stay(hub)
-            await asyncio.sleep(self.chance.uniform(*PAUSE_S))
+            await asyncio.sleep(self.chance.uniform(0.1, 1.0) * self.habits.pause_s)
 
     async def _stay(self, hub: str) -> None:
         async with asyncio.timeout(SYNC_S):
@@ -367,22 +368,29 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
 
-    async def settle(self, within_s: float) -> list[str]:
-        """Wait, without a word, until this client has all of each room. Returns what is missing."""
-        give_up = time.monotonic() + within_s
-        missing = [room for room in self.ears if not await self._settled(room, give_up)]
+    async def head(self, room: str, give_up: float) -> int:
+        """Where the log ends now. Past it (a log that nobody has) when nobody answers in time."""
+        while time.monotonic() < give_up:
+            found = await self.page(room)
+            if found is not None:
+                return found
+            await asyncio.sleep(0.1)
+        return sys.maxsize
+
+    async def settle(self, heads: Mapping[str, int], give_up: float) -> list[str]:
+        """Wait, without a word, until this client has each room to its end. Returns what is
+        missing."""
+        wanted = [room for room in self.ears if not await self._has(room, heads[room], give_up)]
         for room in self.ears:
             self._write(Settled(_now(), self.persona.process, room))
-        return missing
+        return wanted
 
-    async def _settled(self, room: str, give_up: float) -> bool:
-        head = None
-        while time.monotonic() < give_up:
-            head = await self.page(room) if head is None else head
-            if head is not None and self.ears[room].reach >= head:
-                return True
+    async def _has(self, room: str, head: int, give_up: float) -> bool:
+        while self.ears[room].reach < head:
+            if time.monotonic() > give_up:
+                return False
             await asyncio.sleep(0.1)
-        return False
+        return True
 
     def _write(self, record: Any) -> None:
         self.writer.write(record)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,23 @@ async def _flush(writer: Writer) -> None:
 
 
 async def _obey(clients: list[Client], talks: list[asyncio.Task[None]]) -> None:
-    orders = await _lines()
+    orders = await lines()
     while line := (await orders.readline()).decode().split():
         if line[0] == "quiet":
             say({"unfinished": await _quieten(clients, talks)})
         else:
-            missing = await asyncio.gather(*(client.settle(float(line[1])) for client in clients))
-            say({"missing": sum(map(len, missing))})
+            say({"missing": await _settle(clients, time.monotonic() + float(line[1]))})
             return
+
+
+async def _settle(clients: list[Client], give_up: float) -> int:
+    """How many logs, of all clients, lack their end when the time is over."""
+    one_of = {room: client for client in clients for room in client.ears}
+    rooms = list(one_of)
+    heads = await asyncio.gather(*(one_of[room].head(room, give_up) for room in rooms))
+    ends = dict(zip(rooms, heads, strict=True))
+    missing = await asyncio.gather(*(client.settle(ends, give_up) for client in clients))
+    return sum(map(len, missing))
 
 
 async def _quieten(clients: list[Client], talks: list[asyncio.Task[None]]) -> int:
@@ -75,12 +85,12 @@ async def _quieten(clients: list[Client], talks: list[asyncio.Task[None]]) -> in
         client.be_quiet()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FINISH_S):
-            await asyncio.wait(talks)
+            await asyncio.gather(*talks)
             await asyncio.gather(*(client.finish() for client in clients))
     return sum(not task.done() for task in talks)
 
 
-async def _lines() -> asyncio.StreamReader:
+async def lines() -> asyncio.StreamReader:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

@@ -68,15 +68,17 @@ class Stage:
             members = chance.sample(self.people, min(3, people))
             await self._make_room(f"room {number}", members)
 
-    def plans(self, processes: int, habits: Habits) -> list[Plan]:
-        """The people dealt out to `processes` load processes."""
+    def plans(self, processes: int, habits: Habits, *, devices: int = 1) -> list[Plan]:
+        """The people dealt out to `processes` load processes, each with so many connections."""
         plans = [Plan(self.seed, self.hubs, [], habits) for _ in range(processes)]
         for number, person in enumerate(self.people):
             rooms = {
                 room: log for room, (log, members) in self.rooms.items() if person in members
             }  # the hot one first
-            persona = Persona(f"{person.name}", person.id, person.token, rooms)
-            plans[number % processes].personas.append(persona)
+            plans[number % processes].personas += [
+                Persona(f"{person.name}/{device}", person.id, person.token, rooms)
+                for device in range(devices)
+            ]
         return plans
 
     async def read_logs(self, writer: Writer) -> None:
@@ -135,8 +137,11 @@ class Stage:
 class Loads:
     """The load processes of a run, and their histories. Ended with their block."""
 
-    def __init__(self, folder: Path, plans: Sequence[Plan]) -> None:
+    def __init__(
+        self, folder: Path, plans: Sequence[Plan], program: str = "tests.faults.history.load"
+    ) -> None:
         self.folder = folder
+        self._program = program
         self.plans = plans
         self.histories: list[Path] = []
         self._processes: list[asyncio.subprocess.Process] = []
@@ -176,7 +181,7 @@ class Loads:
         with (self.folder / f"load{number}.log").open("wb") as log:
             self._processes.append(
                 await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "tests.faults.history.load", str(plan_path), str(history),
+                    sys.executable, "-m", self._program, str(plan_path), str(history),
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                     cwd=ROOT, env={**os.environ, "PYTHONPATH": path},
                 )

@@ -1,0 +1,91 @@
+"""A hub is killed with 2,000 sockets on it: all of them go on elsewhere, and nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.faults.ears import Ear
+from tests.faults.history.checker import check
+from tests.faults.history.client import Habits
+from tests.faults.history.record import Opened, Record, Synced, read_history
+from tests.faults.history.stage import Loads, Stage
+from tests.support.cluster import Cluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
+
+PEOPLE, DEVICES = 20, 100
+CONNECTED_S = 90.0
+RESUMED_S = 10.0
+WINDOW_NS = 500_000_000
+MOST_IN_A_WINDOW = 0.4
+"""Share of all connects that may come in half a second."""
+LISTENERS = Habits(pause_s=3.0)
+
+
+async def test_2000_sockets_of_a_dead_hub_go_on_elsewhere(
+    cluster: Cluster, http: aiohttp.ClientSession, tmp_path: Path
+):
+    await cluster.ready()
+    stage = Stage(cluster.urls, http, 1)
+    await stage.populate(PEOPLE, 1)
+    room = next(iter(stage.rooms))
+    speaker = await Ear.open(http, cluster.urls[1], stage.people[0])
+    async with Loads(
+        tmp_path, stage.plans(1, LISTENERS, devices=DEVICES), "tests.faults.crowd"
+    ) as loads:
+        async with asyncio.timeout(CONNECTED_S):
+            while _synced(loads.histories, cluster.urls[0]) < PEOPLE * DEVICES:
+                await asyncio.sleep(1.0)
+        for number in range(5):
+            await speaker.say(room, f"before {number}")
+
+        died_at = time.monotonic_ns()
+        await asyncio.to_thread(cluster.hubs[0].process.kill)
+        for number in range(20):
+            await speaker.say(room, f"meanwhile {number}")
+            await asyncio.sleep(0.5)
+        await loads.quiet()
+        missing = await loads.settle(15.0)
+        await asyncio.to_thread(cluster.hubs[0].start)
+    await speaker.close()
+
+    history = [record for path in loads.histories for record in _read(path)]
+    back = sorted(r.t for r in history if isinstance(r, Synced) and r.t > died_at and not r.more)
+    opened = sorted(r.t for r in history if isinstance(r, Opened) and r.t > died_at)
+    assert missing == 0
+    assert len(back) >= PEOPLE * DEVICES
+    assert (back[-1] - died_at) / 1e9 < RESUMED_S
+    assert _most_at_once(opened) < MOST_IN_A_WINDOW * len(opened)
+    broken = check(history).broken
+    assert not broken["ascend"]
+    assert not broken["resume"]
+
+
+def _read(path: Path) -> list[Record]:
+    return list(read_history([path]))
+
+
+def _synced(histories: Sequence[Path], hub: str) -> int:
+    """How many sockets of that hub are in step."""
+    at = {}
+    for record in (record for path in histories if path.exists() for record in _read(path)):
+        if isinstance(record, Opened):
+            at[record.process] = record.hub
+        elif isinstance(record, Synced) and not record.more and at[record.process] == hub:
+            at[record.process] = "in step"
+    return list(at.values()).count("in step")
+
+
+def _most_at_once(times: Sequence[int]) -> int:
+    most = first = 0
+    for place, t in enumerate(times):
+        while t - times[first] > WINDOW_NS:
+            first += 1
+        most = max(most, place - first + 1)
+    return most
