@@ -69,7 +69,7 @@ class Groups:
     def submit(self, batch: Batch) -> asyncio.Future[Refused | None]:
         if self._drained is not None:
             raise Unavailable("The store is closed.", retry_after_s=1.0)
-        size = sum(len(bytes(e.content)) for e in batch.events if type(e.content) is msgspec.Raw)
+        size = sum(memoryview(e.content).nbytes for e in batch.events if e.content)
         if self._count >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES:
             raise Unavailable("The database is overloaded. Try again later.", retry_after_s=1.0)
         loop = asyncio.get_running_loop()

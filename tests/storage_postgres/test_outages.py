@@ -12,6 +12,7 @@ from server.kernel.errors import Unavailable
 from server.kernel.ids import LogId, RoomId, Seq, UserId
 from storage.api import Check, Refused
 from storage.guard import FAILURES
+from storage.postgres.groups import MAX_WAITING
 from tests.storage_postgres.conftest import LIMIT_S, Open
 from tests.storage_postgres.writers import Tally, Writer, check_rooms, one
 from tests.support.links import link_to
@@ -184,6 +185,30 @@ async def test_one_batch_that_cannot_be_stored_does_not_spoil_those_beside_it(
 
     assert [end is None for end in ends] == [i != 3 for i in range(len(ROOMS))]
     assert isinstance(ends[3], ValueError)
+
+
+async def test_what_waits_has_a_bound(database: Postgres, open_store: Open) -> None:
+    store = await open_store(database, limit_s=20.0)
+
+    waiting = [store.log.append(one(RoomId(f"{i}"), 1, "x")) for i in range(MAX_WAITING)]
+    with pytest.raises(Unavailable, match="overloaded"):
+        await store.log.append(one(GARDEN, 1, "x"))
+
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(end) for end in ends} == {LookupError}
+
+
+async def test_closing_waits_for_what_was_submitted(database: Postgres, open_store: Open) -> None:
+    store = await open_store(database)
+    for room in ROOMS:
+        await store.log.create(room, LogId("log"))
+    waiting = [store.log.append(one(room, seq, f"{seq}")) for room in ROOMS for seq in (1, 2)]
+
+    await store.close()
+
+    assert [end.result() for end in waiting] == [None] * len(waiting)
+    with pytest.raises(Unavailable):
+        await store.log.append(one(GARDEN, 1, "late"))
 
 
 async def test_what_cannot_be_stored_is_not_found(database: Postgres, open_store: Open) -> None:
