@@ -112,13 +112,13 @@ async def _open_postgres(config: Config, *, log: bool = True) -> Store:
 
 async def _open_cassandra(config: Config) -> Store:
     try:
-        from storage.cassandra import CassandraError, open_cassandra
+        from storage.cassandra import CassandraError, NewerSchema, open_cassandra
     except ImportError as error:
         raise _not_installed("cassandra", error) from None
     beside = await _open_postgres(config, log=False)
     try:
         room_log = await open_cassandra(config.cassandra, clock=System())
-    except CassandraError as error:
+    except (CassandraError, NewerSchema) as error:
         await beside.close()
         raise Unavailable(str(error)) from None
     except BaseException:
