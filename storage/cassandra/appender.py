@@ -20,16 +20,15 @@ from storage.api import Batch, Claim, Refused
 from storage.cassandra.blanks import Blanks, Planned
 from storage.cassandra.claims import Claims
 from storage.cassandra.indexes import Indexes
+from storage.cassandra.outcomes import Outcomes, Place
 from storage.cassandra.rooms import NOTHING, Bucket, Room, Rooms
 from storage.cassandra.rows import (
     BUCKET,
     CLAIM,
-    LogRow,
     claim_key,
     claim_of,
     claim_value,
     event_steps,
-    meta_of,
 )
 from storage.cassandra.session import Session, Step, Unknown
 
@@ -45,20 +44,6 @@ log = get_logger(__name__)
 Outcome = asyncio.Future[Refused | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a batch goes. `opens`: it is the first of its bucket; `before` is the one before."""
-
-    number: int
-    opens: bool
-    opened: int
-    before: Bucket
-
-    @property
-    def as_bucket(self) -> Bucket:
-        return Bucket(self.number, Seq(0), 0, Seq(0), self.opened)
-
-
 @dataclass
 class Appender:
     """Carries out appends; each room's one after the other."""
@@ -69,6 +54,7 @@ class Appender:
     claims: Claims
     blanks: Blanks
     indexes: Indexes
+    outcomes: Outcomes
 
     def __post_init__(self) -> None:
         self._tasks = TaskOwner("cassandra.append")
@@ -165,8 +151,8 @@ class Appender:
                 rows = await self.session.conditional(steps)
             except Unknown:
                 unsure = True
-                rows = await self._settled(room, batch, place, give_up)
-            if rows == [] or (rows and unsure and await self._is_there(room, batch, place)):
+                rows = await self.outcomes.settled(room, batch, place, give_up)
+            if rows == [] or (rows and unsure and await self.outcomes.is_there(room, batch, place)):
                 await self._stored(room, batch, place, planned)
                 return True, None
             if rows is None:
@@ -230,56 +216,6 @@ class Appender:
         tip = await self.rooms.tip(room, serial=True)
         keys = [(claim.sender_id, claim.client_id) for claim in batch.claims]
         return Refused(tip.head, await self.claims.find(room, keys, tip))
-
-    # ---- unknown outcomes ------------------------------------------------------------------------
-
-    async def _settled(
-        self, room: Room, batch: Batch, place: Place, give_up: float
-    ) -> list[dict[str, Any]] | None:
-        """What became of a batch without an answer: [] it is stored, None it is not and the head
-        is as before, else rows as of a refusal. A serial read ends what is under way, unless a
-        coordinator that lost us goes on trying: then its batch and ours meet at the condition.
-        """
-        pause_s = 0.02
-        while True:
-            try:
-                if await self._is_there(room, batch, place):
-                    return []
-                rows = await self.session.read("head", room.id, place.number, serial=True)
-                break
-            except Unavailable:
-                if asyncio.get_running_loop().time() >= give_up:
-                    raise
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, 0.5)
-        head = rows[0][0] if rows else None
-        log.info("cassandra.append_resolved", room_id=room.id, head=head, if_head=batch.if_head)
-        if head == (None if place.opens else batch.if_head):
-            return None
-        return [{"head": head}] if not batch.claims else await self._as_refused(room, batch, place)
-
-    async def _as_refused(self, room: Room, batch: Batch, place: Place) -> list[dict[str, Any]]:
-        """Sent once more, it can only be refused, and tells all."""
-        rows = await self.session.read("head", room.id, place.number, serial=True)
-        cids = [claim_key(claim.sender_id, claim.client_id) for claim in batch.claims]
-        found = await self.session.read("claims", room.id, place.number, cids, serial=True)
-        head = rows[0][0] if rows else None
-        told = [{"head": head, "kind": CLAIM, "cid": cid, "meta": meta} for cid, meta in found]
-        return told or [{"head": head}]
-
-    async def _is_there(self, room: Room, batch: Batch, place: Place) -> bool:
-        """Whether just this batch was stored: it is all or nothing, so one row tells."""
-        at = (room.id, place.number)
-        if batch.events:
-            first = batch.events[0]
-            rows = await self.session.read("some", *at, [first.seq], serial=True)
-            return bool(rows) and meta_of(LogRow(*rows[0])).id == first.id
-        if batch.claims:
-            claim = batch.claims[0]
-            cid = claim_key(claim.sender_id, claim.client_id)
-            rows = await self.session.read("claims", *at, [cid], serial=True)
-            return bool(rows) and claim_of(*rows[0]) == claim
-        return False
 
 
 def _ends_at(tip: Bucket, number: int, if_head: Seq) -> bool:

@@ -43,18 +43,28 @@ class Calendar:
     async def due(self, now_ms: int, limit: int) -> list[Found]:
         due: list[Found] = []
         for hour in await self._hours("expiry", now_ms):
-            read = await self.session.read("expiries", hour, now_ms, MOST_OF_AN_HOUR)
-            left = False
-            for at in range(0, len(read), ROWS_AT_ONCE):
-                for found, done in await self._judge(hour, read[at : at + ROWS_AT_ONCE]):
-                    left = left or not done
-                    if found is not None:
-                        due.append(found)
-                if len(due) >= limit:
-                    return due[:limit]
+            found, left = await self._due_in(hour, now_ms, limit - len(due))
+            due.extend(found)
+            if len(due) >= limit:
+                break
             if not left and (hour + 1) * HOUR_MS <= now_ms:
                 self._rest("expiry", hour)
         return due
+
+    async def _due_in(self, hour: int, now_ms: int, limit: int) -> tuple[list[Found], bool]:
+        """The first that are due in an hour, and whether any row of the index is left there. More
+        are read only when those read first tell of appends that never came.
+        """
+        count = 4 * limit
+        while True:
+            read = await self.session.read("expiries", hour, now_ms, count)
+            judged: list[tuple[Found | None, bool]] = []
+            for at in range(0, len(read), ROWS_AT_ONCE):
+                judged.extend(await self._judge(hour, read[at : at + ROWS_AT_ONCE]))
+            due = [found for found, _ in judged if found is not None]
+            if len(due) >= limit or len(read) < count or count >= MOST_OF_AN_HOUR:
+                return due[:limit], any(not done for _, done in judged)
+            count *= 4
 
     async def _judge(
         self, hour: int, read: Collection[tuple[int, str, int]]

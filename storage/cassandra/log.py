@@ -16,6 +16,7 @@ from storage.cassandra.calendar import Calendar
 from storage.cassandra.claims import Claims
 from storage.cassandra.dropping import Dropping
 from storage.cassandra.indexes import Indexes
+from storage.cassandra.outcomes import Outcomes
 from storage.cassandra.pages import Pages
 from storage.cassandra.rooms import Rooms
 from storage.cassandra.rows import event_of, meta_of
@@ -37,8 +38,9 @@ class CassandraLog:
         self._blanks = Blanks(session, clock, self._rooms, self._pages)
         self._calendar = Calendar(session, clock, self._rooms, self._pages)
         self._dropping = Dropping(session, self._rooms, self._pages)
+        outcomes = Outcomes(session)
         self._appender = Appender(
-            session, clock, self._rooms, self._claims, self._blanks, self._indexes
+            session, clock, self._rooms, self._claims, self._blanks, self._indexes, outcomes
         )
 
     async def create(self, room_id: RoomId, log_id: LogId) -> bool:

@@ -91,12 +91,9 @@ class Rooms:
             self._rooms.move_to_end(room_id)
         return room
 
-    def forget(self, room_id: RoomId | None = None) -> None:
-        """One room, or all."""
-        if room_id is None:
-            self._rooms.clear()
-        else:
-            self._rooms.pop(room_id, None)
+    def forget(self) -> None:
+        """What is known may have been changed beneath us."""
+        self._rooms.clear()
 
     async def info(self, room: Room, *, fresh: bool = False) -> Info | None:
         """None: the room has no log. At most INFO_S old unless `fresh`."""

@@ -1,7 +1,8 @@
 """Brings a keyspace to this program's shape by the numbered steps in migrations/.
 
-Steps only add. Each names the oldest version whose programs can live with it (`compatible_from`),
-so that nodes of the version before go on while new ones start.
+Steps only add, and each of their statements may be run twice (IF NOT EXISTS). Each step names the
+oldest version whose programs can live with it (`compatible_from`), so that nodes of the version
+before go on while new ones start.
 """
 
 from __future__ import annotations
