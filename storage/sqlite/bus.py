@@ -13,6 +13,7 @@ import msgspec
 
 from server.kernel.clock import Clock
 from server.kernel.json import encode
+from server.kernel.logs import get_logger
 from storage.api.bus import (
     MOST_TAKEN,
     BusLimits,
@@ -22,13 +23,15 @@ from storage.api.bus import (
     is_wanted,
 )
 from storage.sqlite import outbox
-from storage.sqlite.connection import ask, listed
+from storage.sqlite.connection import CANNOT_SERVE, ask, listed
 from storage.sqlite.readers import Readers
 from storage.sqlite.transaction import Transaction
 from storage.sqlite.writer import Writer
 
 COUNT_EVERY = 4_096
 """So many facts are told before a queue's length is looked at (30 ms for a million rows)."""
+
+log = get_logger(__name__)
 
 _fact = msgspec.json.Decoder(Fact)
 
@@ -57,6 +60,14 @@ class Group:
 def load_groups(connection: apsw.Connection) -> list[Group]:
     rows = ask(connection, "SELECT name, key, wants FROM bus_groups")
     return [Group(name, key, tuple(msgspec.json.decode(wants))) for name, key, wants in rows]
+
+
+def end_leases(connection: apsw.Connection) -> None:
+    """For who has the folder alone: whoever took facts is dead. What was postponed comes too."""
+    try:
+        connection.execute("UPDATE outbox SET due = 1 WHERE due > 0")
+    except CANNOT_SERVE as error:  # a full disk keeps no server from starting: leases end anyway
+        log.warning("bus.leases_kept", error=type(error).__name__)
 
 
 class SqliteBus:

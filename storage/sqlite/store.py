@@ -12,7 +12,7 @@ from server.kernel.clock import Clock
 from storage.api import Check, DirtyRooms
 from storage.api.bus import BusLimits
 from storage.sqlite.accounts import SqliteAccounts
-from storage.sqlite.bus import Group, SqliteBus, load_groups
+from storage.sqlite.bus import Group, SqliteBus, end_leases, load_groups
 from storage.sqlite.connection import open_writer
 from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_private
 from storage.sqlite.log import SqliteLog
@@ -96,6 +96,8 @@ async def open_sqlite(
         try:
             await asyncio.to_thread(bring_up, connection, path)
             groups = load_groups(connection)
+            if not beside:
+                end_leases(connection)
         except apsw.Error as error:
             connection.close()
             raise DataError(f"{path} cannot be brought up to date: {error}.") from None

@@ -118,6 +118,23 @@ async def test_groups_facts_and_dead_letters_are_there_after_a_restart(tmp_path:
     await store.close()
 
 
+async def test_what_a_killed_server_held_comes_at_the_next_start(tmp_path: Path) -> None:
+    clock = Virtual()
+    store = await opened(tmp_path, clock)
+    await store.bus.join("push")
+    await store.bus.publish(facts(1))
+    await store.bus.take("push", "w", limit=1, wait_s=0, lease_s=3_600)
+    beside = await open_sqlite(tmp_path, clock=clock, readers=1, beside=True)
+    await beside.close()
+    held = await told(store)
+    await store.close()
+
+    store = await opened(tmp_path, clock)
+
+    assert (held, await told(store)) == ([], [1])
+    await store.close()
+
+
 async def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     """A `done` that comes late, after the fact was finished and others came, hits nothing."""
     store = await opened(tmp_path)
