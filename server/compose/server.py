@@ -24,6 +24,7 @@ from server.compose.stores import open_bus, open_files, open_shared, open_store
 from server.files.orphans import OrphanSweep
 from server.http.app import make_app, runner_options
 from server.http.metrics import Counts, MetricSource
+from server.http.underway import Underway
 from server.hub.hub import Hub
 from server.hub.transport.acceptor import Acceptor, HeadLimits
 from server.hub.transport.handover import READ_MAX, Handover
@@ -68,6 +69,7 @@ class Server:
         self._open_store = open_store
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._draining = False
+        self._underway = Underway()
         self._trusted = TrustedProxies(config.server.trusted_proxies)
 
     @property
@@ -103,6 +105,7 @@ class Server:
         runner = web.AppRunner(self._make_app(), **runner_options(self.config))
         await runner.setup()
         self._closers.append(runner.cleanup)
+        self._closers.append(self._underway.settle)
         self.acceptor.http = runner.server
         self.port = await self.acceptor.listen(self.config.server.host, self.config.server.port)
         self._closers.append(self.acceptor.close)
@@ -203,6 +206,7 @@ class Server:
             acceptor=self.acceptor,
         )
         app.on_response_prepare.append(self._part)
+        self._underway.watch(app)
         return app
 
     def _checks(self) -> Mapping[str, Check]:

@@ -41,8 +41,8 @@ def _quiet_logger() -> logging.Logger:
     return logger
 
 
-ENDING_S = 10.0
-"""How long requests under way may take once the server ends."""
+LAST_S = 1.0
+"""For handlers that are still there once `underway` has waited for them."""
 
 LINGER_S = 0.5
 """How long the rest of a refused body is read and thrown away."""
@@ -60,7 +60,7 @@ def runner_options(config: Config) -> dict[str, Any]:
         # Also what bounds a half-sent head on a connection kept alive: aiohttp waits an hour.
         "keepalive_timeout": config.limits.request_head_s,
         "lingering_time": LINGER_S,
-        "shutdown_timeout": ENDING_S,
+        "shutdown_timeout": LAST_S,
     }
 
 
