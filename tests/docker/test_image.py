@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.support.images import Image, programs
+from tests.support.images import ROOT, Image, programs
 from tests.support.servers.base import Missing, Process, free_port, missing, server_folder
 
 pytestmark = pytest.mark.slow
@@ -99,6 +99,16 @@ def test_it_can_reach_every_store_and_brings_no_tool_to_change_itself(
 
     assert (done.stdout.strip(), done.stderr) == ("None", "")
     assert not (image.root / "build").exists()
+
+
+def test_it_brings_every_step_of_every_schema(image: Image) -> None:
+    (installed,) = (image.root / "opt/hubbub/lib").glob("python3*/site-packages/storage")
+
+    def steps(storage: Path) -> list[str]:
+        found = (path for path in storage.glob("*/migrations/*") if path.suffix in {".sql", ".cql"})
+        return sorted(str(path.relative_to(storage)) for path in found)
+
+    assert steps(installed) == steps(ROOT / "storage")
 
 
 def test_it_listens_to_the_outside_and_keeps_its_data_in_a_volume(image: Image) -> None:

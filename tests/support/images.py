@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,6 @@ from tests.support.servers.base import (
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 STORE = CACHE / "buildah"
-BUILDAH = ("buildah", "--root", str(STORE / "root"), "--runroot", str(STORE / "run"),
-           "--storage-driver", "vfs")  # fmt: skip
 BUILD = ("bud", "--quiet", "--isolation", "chroot", "--network", "host", "--format", "docker")
 TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
 PACKAGES = "python3-minimal,python3-venv,ca-certificates"
@@ -43,12 +42,32 @@ def programs(*names: str) -> None:
 
 def buildah(*arguments: str) -> str:
     """Raises RuntimeError with the end of what it said."""
+    return _buildah(_driver(), *arguments)
+
+
+def _buildah(driver: str, *arguments: str) -> str:
+    store = ("--root", str(STORE / driver), "--runroot", str(STORE / f"{driver}-run"))
     done = subprocess.run(
-        [*BUILDAH, *arguments], capture_output=True, text=True, check=False, timeout=BUILD_S
-    )
+        ["buildah", *store, "--storage-driver", driver, *arguments],
+        capture_output=True, text=True, check=False, timeout=BUILD_S,
+    )  # fmt: skip
     if done.returncode != 0:
         raise RuntimeError(f"buildah {arguments[0]}: {(done.stdout + done.stderr)[-4000:]}")
     return done.stdout.strip()
+
+
+@cache
+def _driver() -> str:
+    """Overlays where the kernel has them: vfs copies the whole base for each stage."""
+    try:
+        container = _buildah("overlay", "from", "scratch")
+        try:
+            _buildah("overlay", "mount", container)
+        finally:
+            _buildah("overlay", "rm", container)
+    except RuntimeError:
+        return "vfs"
+    return "overlay"
 
 
 def base_image() -> str:
