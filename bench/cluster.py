@@ -83,7 +83,8 @@ def measure(
         for processes in PROCESSES.get(shape.name, (1,)):
             for work, sockets in WORKS.items():
                 with _serving(shape, processes) as server:
-                    before = shape.cpu_s()
+                    before, used = _used(shape, server), machine.used_s()
+                    began = time.monotonic()
                     report = generator.run_generator(
                         {
                             "work": "pairs", "inflight": IN_FLIGHT, "until": "ack",
@@ -93,10 +94,13 @@ def measure(
                         },
                         port=server.port, pids=server.pids,
                     )  # fmt: skip
-                    after = shape.cpu_s()
+                    after, used = _used(shape, server), machine.used_s() - used
+                    took_s = time.monotonic() - began
                 run = Run(shape.name, work, processes)
-                stores = {name: after[name] - before[name] for name in after}
-                yield run, _figures(report, stores), report["faults"]
+                spent = {name: after[name] - before[name] for name in after}
+                others = used - sum(spent.values()) - report["generator_share"] * took_s
+                figures = {**_figures(report, spent), "others CPU %": 100 * others / took_s}
+                yield run, figures, report["faults"]
 
 
 def measure_pages(shape: Shape, events: int, runs: int) -> list[Figures]:
@@ -110,9 +114,13 @@ def measure_pages(shape: Shape, events: int, runs: int) -> list[Figures]:
         ]
 
 
-def _figures(report: dict[str, float], stores: dict[str, float]) -> Figures:
-    """Stores are measured from the first socket to the last answer: all that was sent, and a
-    little for the logins.
+def _used(shape: Shape, server: Running) -> dict[str, float]:
+    return {**shape.cpu_s(), "hub": sum(map(machine.cpu_s, server.pids))}
+
+
+def _figures(report: dict[str, float], spent: dict[str, float]) -> Figures:
+    """Of the stores, all from the first socket to the last answer: what was sent, and a little for
+    the logins.
     """
     ack: dict[str, float] = report["ack_ms"]  # type: ignore[assignment]
     acked = max(report["window_acked"], 1)
@@ -121,7 +129,11 @@ def _figures(report: dict[str, float], stores: dict[str, float]) -> Figures:
         "ack p50 ms": ack["p50"],
         "ack p99 ms": ack["p99"],
         "hub CPU us/message": 1e6 * report["server_cpu_s"] / acked,
-        **{f"{name} CPU us/message": 1e6 * s / report["sent"] for name, s in stores.items()},
+        **{
+            f"{name} CPU us/message": 1e6 * used / report["sent"]
+            for name, used in spent.items()
+            if name != "hub"
+        },
         "generator CPU %": 100 * report["generator_share"],
     }
 

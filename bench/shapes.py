@@ -7,12 +7,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from bench import servers
+from bench import machine, servers
 from bench.generator import CannotRun
 from server.kernel.config import Cassandra, Config, Logging, Server, Store
 from tests.support.hubs import environment
@@ -77,7 +76,7 @@ def _start(stack: contextlib.ExitStack, name: str) -> Shape:
         config = msgspec.structs.replace(config, store=Store(log="cassandra"), cassandra=told)
 
     def cpu_s() -> dict[str, float]:
-        used = {store: sum(_cpu_s(pid) for pid in own) for store, own in pids.items()}
+        used = {store: sum(machine.cpu_s(pid) for pid in own) for store, own in pids.items()}
         return {"postgres": postgres.cpu_s(), **used}
 
     return Shape(name, config, cpu_s)
@@ -89,8 +88,3 @@ def _start_cassandra(stack: contextlib.ExitStack, name: str) -> cassandra_server
     return stack.enter_context(
         cassandra_servers.cassandra(nodes, sync=sync, heap_mb=HEAP_MB if nodes == 1 else 320)
     )
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
