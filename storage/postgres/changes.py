@@ -27,21 +27,22 @@ from storage.postgres.rows import GONE_NUMBER
 
 
 def written(changes: Sequence[Change]) -> str:
-    """Receipts come last, one for each user, in one order: they are maxima, and two processes that
-    write those of a room never wait for each other.
+    """Receipts, those of new members too, come last, one for each user, in the order of their ids:
+    they are maxima, and two processes that write those of a room never wait for each other.
     """
     steps: list[Sequence[Any]] = []
     receipts: dict[UserId, tuple[int, int]] = {}
     for change in changes:
-        if isinstance(change, PutReceipt):
-            read, delivered = receipts.get(change.user_id, (0, 0))
-            receipts[change.user_id] = (
-                max(read, change.read_seq),
-                max(delivered, change.delivered_seq),
-            )
-        else:
+        if not isinstance(change, PutReceipt):
             steps.append(_step(change))
-    steps.extend(("receipt", user_id, *marks) for user_id, marks in sorted(receipts.items()))
+        if isinstance(change, PutReceipt | PutMember):
+            marks = change.member if isinstance(change, PutMember) else change
+            read, delivered = receipts.get(marks.user_id, (0, 0))
+            receipts[marks.user_id] = (
+                max(read, marks.read_seq),
+                max(delivered, marks.delivered_seq),
+            )
+    steps.extend(("receipt", user_id, *maxima) for user_id, maxima in sorted(receipts.items()))
     return msgspec.json.encode(steps).decode()
 
 
@@ -81,5 +82,4 @@ def _room(row: RoomRow) -> Sequence[Any]:
 def _member(member: MemberRow) -> Sequence[Any]:
     return (
         "member", member.user_id, member.role, member.joined_seq, member.joined_at,
-        member.read_seq, member.delivered_seq,
     )  # fmt: skip

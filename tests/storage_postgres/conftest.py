@@ -47,9 +47,9 @@ async def open_store() -> AsyncIterator[Open]:
     """Opens stores that are closed at the end. Further arguments: other fields of the config."""
     async with AsyncExitStack() as stack:
 
-        async def open_one(config: Postgres, **given: object) -> PostgresStore:
+        async def open_one(config: Postgres, *, log: bool = True, **given: object) -> PostgresStore:
             config = msgspec.structs.replace(config, **given)
-            store = await open_postgres(config, clock=System())
+            store = await open_postgres(config, clock=System(), log=log)
             stack.push_async_callback(store.close)
             return store
 

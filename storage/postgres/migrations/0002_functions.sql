@@ -62,7 +62,6 @@ BEGIN
             INSERT INTO members (room_id, user_id, role, joined_seq, joined_at)
             VALUES (p_room, c ->> 1, c ->> 2, (c ->> 3)::bigint, (c ->> 4)::bigint)
             ON CONFLICT (room_id, user_id) DO UPDATE SET role = excluded.role;
-            PERFORM receive_v1(p_room, c ->> 1, (c ->> 5)::bigint, (c ->> 6)::bigint);
         WHEN 'drop' THEN
             DELETE FROM members WHERE room_id = p_room AND user_id = c ->> 1;
         WHEN 'room' THEN
