@@ -148,7 +148,7 @@ def _gap(start: int, events: Sequence[Event], view: RoomView) -> Gap | UnsetType
     return Gap(start, first) if first > start + 1 else UNSET
 
 
-def lagging(views: Mapping[RoomId, RoomState], rows: Sequence[MemberRow]) -> list[RoomId]:
+def lagging(views: Mapping[RoomId, RoomState | None], rows: Sequence[MemberRow]) -> list[RoomId]:
     """Rooms whose projection has not seen yet how far the user himself read by sending."""
     found = []
     for row in rows:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from server.chat.announce import Announcer
-from server.chat.commands import Command, Desk, Flush, Refresh, Tell, check_client_id
-from server.chat.keeper import Others
+from server.chat.commands import Command, Desk, Tell, check_client_id
 from server.chat.messages import Delete, Edit, Send, check_content, check_send
 from server.chat.reactions import ChangeReaction
 from server.chat.reading import lagging, read_history, sync_rooms
 from server.chat.receipts import Receipts
-from server.chat.relay.frames import Stored as Told
 from server.chat.relay.relay import Relay
 from server.chat.relay.teller import Teller
 from server.chat.shapes import (
@@ -37,27 +33,16 @@ from server.chat.state import RoomState, check_may_write, member_of
 from server.chat.typing import Typing
 from server.chat.upkeep import Upkeep
 from server.chat.views import head_of, view_memberships, view_room
-from server.chat.writer import RoomWriter
+from server.chat.writers import Writers
 from server.kernel.clock import Clock
 from server.kernel.config import Config
-from server.kernel.errors import Unavailable
 from server.kernel.events import Context
 from server.kernel.ids import Ids, RoomId, UserId
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
 from storage.api import Event, Membership, Store
 
-MAX_WRITERS = 10_000
-"""Rooms kept in memory; past it those idle longest go."""
 TICK_S = 0.25
-IDLE_S = 1.0
-"""A room silent this long has its projection brought up to its head."""
-
-
-@dataclass(slots=True)
-class Running:
-    writer: RoomWriter
-    task: asyncio.Task[Any]
 
 
 class Chat:
@@ -78,9 +63,11 @@ class Chat:
         relay: Relay | None = None,
         leads: Callable[[], bool] = lambda: True,
         tell: Tell | None = None,
+        facts_kept: Callable[[], bool] = lambda: False,
     ) -> None:
         """`relay`: to the other nodes; `outlet` is then its `local`. `leads`: whether this one of
-        all nodes does what time brings to logs.
+        all nodes does what time brings to logs. `tell`: facts for workers; `facts_kept`: some of
+        them are not safe yet.
         """
         self.store = store
         self.outlet = outlet
@@ -92,17 +79,16 @@ class Chat:
         self.config = config
         self._tasks = tasks
         self.desk = Desk(store, ids, tell)
-        self._running: dict[RoomId, Running] = {}
-        self._dirty: set[RoomId] = set()
         self._typing = Typing(everybody, clock)
         self._receipts = Receipts(store, everybody, clock)
         self.announcer = Announcer(outlet, self._typing, self._updated)
         self.upkeep = Upkeep(store, clock, config.log, self.carry_out)
+        stored = self.announcer.events if relay is None else relay.stored
+        self.writers = Writers(self.desk, stored, clock=clock, tasks=tasks, relay=relay)
         if relay is not None:
             relay.attach(
-                Teller(self.announcer, self.room, self._absorb), repair=self.flush,
-                block_changed=self._follow_block, settled=self._settled, tell=tell,
-                submit=self._submit, busy=self._busy,
+                Teller(self.announcer, self.room, self.writers.absorb), self.writers,
+                block_changed=self.writers.block_changed, tell=tell, facts_kept=facts_kept,
             )  # fmt: skip
 
     # ---- commands --------------------------------------------------------------------------------
@@ -129,12 +115,8 @@ class Chat:
 
     def carry_out(self, room_id: RoomId, command: Command) -> asyncio.Future[Any]:
         if self.relay is None or not self.relay.forward.take(room_id, command):
-            self._submit(room_id, command)
+            self.writers.submit(room_id, command)
         return command.future
-
-    def _submit(self, room_id: RoomId, command: Command) -> None:
-        self._dirty.add(room_id)
-        self._writer(room_id).submit(command)
 
     async def set_receipt(self, ctx: Context, cmd: SetReceipt) -> ReceiptView:
         state = await self._live_room(RoomId(cmd.room_id))
@@ -155,17 +137,12 @@ class Chat:
             return state
         head = (await self.store.log.heads([room_id])).get(room_id)
         if head is not None and head.head > state.head:
-            command = Refresh(_NOBODY)
-            self._writer(room_id).submit(command)
-            await command.future
+            await self.writers.refresh(room_id)
         return await self._live_room(room_id)
 
     async def _live_room(self, room_id: RoomId) -> RoomState:
         """The room as far as this node has heard: milliseconds old, if at all."""
-        running = self._running.get(room_id)
-        if running is not None and running.writer.state is not None:
-            return running.writer.state
-        return await self._writer(room_id).ready()
+        return self.writers.state(room_id) or await self.writers.ready(room_id)
 
     async def history(self, ctx: Context, room_id: RoomId, query: EventQuery) -> HistoryPage:
         state = await self.room(room_id)
@@ -202,7 +179,8 @@ class Chat:
     async def _late(self, found: Sequence[Membership]) -> list[RoomId]:
         """Rooms whose projection does not know yet all that their log says."""
         if self.relay is None:
-            return lagging(self._states(found), [membership.member for membership in found])
+            states = {m.room.id: self.writers.state(m.room.id) for m in found}
+            return lagging(states, [membership.member for membership in found])
         heads = await self.store.log.heads([membership.room.id for membership in found])
         return [
             m.room.id for m in found if m.room.id in heads and heads[m.room.id].head > m.applied
@@ -221,10 +199,7 @@ class Chat:
 
     async def flush(self, room_id: RoomId) -> None:
         """Bring the room's projection to its head."""
-        self._dirty.discard(room_id)
-        command = Flush(_NOBODY)
-        self._writer(room_id).submit(command)
-        await command.future
+        await self.writers.flush(room_id)
 
     # ---- sockets (SocketObserver) ----------------------------------------------------------------
 
@@ -259,31 +234,11 @@ class Chat:
         """What is due now: typing that ended, receipts that waited, rooms gone silent."""
         self._typing.tick()
         self._receipts.tick()
-        now = self.clock.monotonic()
-        for room_id in tuple(self._dirty):
-            running = self._running.get(room_id)
-            if running is None:
-                self._dirty.discard(room_id)
-            elif running.writer.idle and now - running.writer.used_at >= IDLE_S:
-                self._dirty.discard(room_id)
-                command = Flush(_NOBODY)
-                command.future.add_done_callback(partial(self._flushed, room_id))
-                running.writer.submit(command)
-
-    def _flushed(self, room_id: RoomId, done: asyncio.Future[Any]) -> None:
-        """A store that could not serve is asked again: members may not know of what it kept."""
-        if isinstance(done.exception(), Unavailable):
-            self._dirty.add(room_id)
+        self.writers.tick()
 
     async def close(self) -> None:
         """Store what projections lag behind and end all writers."""
-        rooms = [r for r, running in self._running.items() if running.writer.state is not None]
-        await asyncio.gather(*(self.flush(room_id) for room_id in rooms), return_exceptions=True)
-        for running in self._running.values():
-            running.task.cancel()
-        tasks = [running.task for running in self._running.values()]
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._running.clear()
+        await self.writers.close()
 
     def created(self, state: RoomState, events: Sequence[Event]) -> None:
         """A new room: tell its first members."""
@@ -308,79 +263,9 @@ class Chat:
 
     def block_changed(self, by: UserId, blocked: UserId, on: bool) -> None:
         """Let the direct rooms in memory follow, on all nodes."""
-        self._follow_block(by, blocked, on)
+        self.writers.block_changed(by, blocked, on)
         if self.relay is not None:
             self.relay.block_changed(by, blocked, on)
-
-    # ---- what the relay asks ---------------------------------------------------------------------
-
-    def _absorb(self, room_id: RoomId, item: Told) -> None:
-        running = self._running.get(room_id)
-        if running is not None:
-            running.writer.absorb(item)
-
-    def _busy(self, room_id: RoomId) -> bool:
-        running = self._running.get(room_id)
-        return running is not None and not running.writer.idle
-
-    def _duelled(self, room_id: RoomId) -> None:
-        """Another node writes in this room at the same time: one of us goes on alone."""
-        assert self.relay is not None
-        forward = self.relay.forward
-        forward.duelled(room_id)
-        writer = self._running[room_id].writer
-        for command in writer.give_up_queue():
-            if not forward.take(room_id, command, waited=True):
-                writer.submit(command)
-
-    def _settled(self, room_id: RoomId) -> bool:
-        running = self._running.get(room_id)
-        state = None if running is None else running.writer.state
-        return running is None or (
-            running.writer.idle and state is not None and state.applied == state.head
-        )
-
-    def _follow_block(self, by: UserId, blocked: UserId, on: bool) -> None:
-        for running in self._running.values():
-            state = running.writer.state
-            if state is None or state.row.kind != "direct" or by not in state.members:
-                continue
-            if blocked in state.members and on:
-                state.blocked.add(blocked)
-            else:
-                state.blocked.discard(blocked)
-
-    def _writer(self, room_id: RoomId) -> RoomWriter:
-        running = self._running.get(room_id)
-        if running is None or running.task.done():
-            self._make_place()
-            relay = self.relay
-            writer = RoomWriter(
-                room_id, self.desk, self.clock,
-                self.announcer.events if relay is None else relay.stored,
-                None if relay is None else Others(relay.marks, self._duelled),
-            )  # fmt: skip
-            task = self._tasks.start(writer.run(), "room")
-            running = self._running[room_id] = Running(writer, task)
-        return running.writer
-
-    def _make_place(self) -> None:
-        """Let go of the rooms opened longest ago that have nothing to do."""
-        if len(self._running) < MAX_WRITERS:
-            return
-        for room_id, running in list(self._running.items())[: MAX_WRITERS // 10]:
-            state = running.writer.state
-            if running.writer.idle and (state is None or state.applied == state.head):
-                running.task.cancel()
-                del self._running[room_id]
-
-    def _states(self, found: Sequence[Membership]) -> dict[RoomId, RoomState]:
-        states = {}
-        for membership in found:
-            running = self._running.get(membership.room.id)
-            if running is not None and running.writer.state is not None:
-                states[membership.room.id] = running.writer.state
-        return states
 
     # ---- room:updated ----------------------------------------------------------------------------
 
@@ -403,6 +288,3 @@ class Chat:
             last = members[-1]
             page = await self.store.projections.members(room_id, after=last)
             members = [m.user_id for m in page]
-
-
-_NOBODY = Context(UserId(""), "", "")  # type: ignore[arg-type]

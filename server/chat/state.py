@@ -93,11 +93,12 @@ async def load_state(store: Store, room_id: RoomId) -> RoomState:
     state = RoomState(
         room_id, head.log_id, row, head.head, head.first_seq, head.n, applied, members, pending
     )
-    state.blocked = await _blocked(store, state)
+    state.blocked = await blocked_in(store, state)
     return state
 
 
-async def _blocked(store: Store, state: RoomState) -> set[UserId]:
+async def blocked_in(store: Store, state: RoomState) -> set[UserId]:
+    """In a direct room: whom the other one blocked."""
     if state.row.kind != "direct" or len(state.members) != 2:
         return set()
     a, b = state.members

@@ -152,7 +152,7 @@ class Server:
         config, clock, store = self.config, self.clock, self.store
         self.chat = Chat(
             store, self.hub.outlet, clock=clock, ids=self.ids, config=config, tasks=self.tasks,
-            tell=self.facts.stored,
+            tell=self.facts.stored, facts_kept=lambda: self.facts.kept,
         )  # fmt: skip
         self.chat.start()
         self._closers.append(self.bus.close)
@@ -173,6 +173,7 @@ class Server:
         self.chat = Chat(
             store, cluster.relay.local, clock=clock, ids=self.ids, config=config, tasks=tasks,
             relay=cluster.relay, leads=cluster.leads, tell=self.facts.stored,
+            facts_kept=lambda: self.facts.kept,
         )  # fmt: skip
         self.chat.start()
         self._closers.append(self.bus.close)

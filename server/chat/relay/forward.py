@@ -71,6 +71,14 @@ class Sent:
 
 
 @dataclass(slots=True)
+class UnderWay:
+    """How many commands of a room its writer was asked to carry out and did not answer yet."""
+
+    writer: NodeId
+    count: int = 0
+
+
+@dataclass(slots=True)
 class Contended:
     """`until`: while our commands go to its writer. `lately`: when each node last had one, where we
     are the writer.
@@ -105,6 +113,7 @@ class Forward:
         self._clock = clock
         self._number = 0
         self._sent: dict[int, Sent] = {}
+        self._under_way: dict[RoomId, UnderWay] = {}
         self._contended: dict[RoomId, Contended] = {}
         port.listen(self._heard, self._restored)
 
@@ -121,26 +130,11 @@ class Forward:
         """True: another node has been asked to carry it out. `waited`: it comes from the room's
         queue here, and nothing is before it.
         """
-        found = self._contended.get(room_id)
-        if found is None:
-            return False
-        now = self._clock.monotonic()
-        if found.lately:
-            found.lately[self._node_id] = now
-        kind = kind_of(command) if found.until > now else None
-        if kind is None or len(self._sent) >= MAX_WAITING or not self._port.connected:
-            return False
-        if not waited and self._busy(room_id):
-            return False
-        writer = writer_of(room_id, self._hubs())
-        if writer is None or writer == self._node_id:
-            return False
-        self._number += 1
-        self._sent[self._number] = Sent(room_id, command, kind, now + ANSWER_S)
-        raw = msgspec.Raw(msgspec.msgpack.encode(KINDS[kind].parcel(command)))
-        request = Request(self._number, self._node_id, room_id, kind, command.by, raw)
-        self._port.publish(writer, msgspec.msgpack.encode(request))
-        return True
+        if self._hand_over(room_id, command, waited=waited):
+            return True
+        if room_id in self._under_way:  # what was handed over before must not be overtaken
+            self._take_back(room_id)
+        return False
 
     def tick(self) -> None:
         """Carry out here what was not answered, with all that was sent after it in its room."""
@@ -159,9 +153,39 @@ class Forward:
 
     # ---- inside ----------------------------------------------------------------------------------
 
+    def _hand_over(self, room_id: RoomId, command: Command, *, waited: bool) -> bool:
+        found, under_way = self._contended.get(room_id), self._under_way.get(room_id)
+        if found is None and under_way is None:
+            return False
+        now = self._clock.monotonic()
+        if found is not None and found.lately:
+            found.lately[self._node_id] = now
+        wanted = under_way is not None or (found is not None and found.until > now)
+        kind = kind_of(command) if wanted else None
+        if kind is None or len(self._sent) >= MAX_WAITING or not self._port.connected:
+            return False
+        # While some are under way, what waits here is of other nodes: nothing to be overtaken.
+        if not waited and under_way is None and self._busy(room_id):
+            return False
+        writer = writer_of(room_id, self._hubs())
+        if writer is None or writer == self._node_id:
+            return False
+        if under_way is None:
+            under_way = self._under_way[room_id] = UnderWay(writer)
+        elif under_way.writer != writer:
+            return False
+        under_way.count += 1
+        self._number += 1
+        self._sent[self._number] = Sent(room_id, command, kind, now + ANSWER_S)
+        raw = msgspec.Raw(msgspec.msgpack.encode(KINDS[kind].parcel(command)))
+        request = Request(self._number, self._node_id, room_id, kind, command.by, raw)
+        self._port.publish(writer, msgspec.msgpack.encode(request))
+        return True
+
     def _take_back(self, room_id: RoomId) -> None:
-        log.warning("room.writer_silent", room_id=room_id)
+        log.warning("room.taken_back", room_id=room_id)
         self._contended.pop(room_id, None)
+        self._under_way.pop(room_id, None)
         for number in [n for n, sent in self._sent.items() if sent.room_id == room_id]:
             self._submit(room_id, self._sent.pop(number).command)
 
@@ -222,6 +246,10 @@ class Forward:
         sent = self._sent.pop(answer.number, None)
         if sent is None:
             return
+        under_way = self._under_way[sent.room_id]
+        under_way.count -= 1
+        if not under_way.count:
+            del self._under_way[sent.room_id]
         found = self._contended.get(sent.room_id)
         if found is not None and answer.shared:
             found.until = self._clock.monotonic() + CONTENDED_S

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from server.chat.announce import encode_event, member_change
-from server.chat.commands import Command, Tell
+from server.chat.commands import Tell
 from server.chat.relay.dirty import DirtyMarks
 from server.chat.relay.forward import Forward
 from server.chat.relay.frames import Admitted, Blocked, Head, ReaderIn, ReaderOut, pack, stored
@@ -16,6 +16,7 @@ from server.chat.relay.rooms import Rooms, chunks
 from server.chat.relay.teller import Teller
 from server.chat.relay.users import Users
 from server.chat.state import RoomState
+from server.chat.writers import Writers
 from server.kernel.clock import Clock
 from server.kernel.config import Limits
 from server.kernel.errors import AppError, Unavailable
@@ -79,25 +80,20 @@ class Relay:
     def attach(
         self,
         teller: Teller,
+        writers: Writers,
         *,
-        repair: Callable[[RoomId], Awaitable[None]],
         block_changed: Callable[[UserId, UserId, bool], None],
-        settled: Callable[[RoomId], bool],
         tell: Tell | None,
-        submit: Callable[[RoomId, Command], None],
-        busy: Callable[[RoomId], bool],
+        facts_kept: Callable[[], bool],
     ) -> None:
-        """By chat, once. `repair`: bring a room's projection to its head (awaitable). `settled`:
-        nothing of the room waits to be told. `tell`: facts for workers. `submit`: carry a
-        command out here. `busy`: commands of the room wait here.
-        """
-        self.forward = Forward(
-            self._command_port, self.node_id,
-            hubs=self._hubs, submit=submit, busy=busy, limits=self._limits, clock=self._clock,
-        )  # fmt: skip
+        """By chat, once. `tell`: facts for workers; `facts_kept`: some are not safe yet."""
+        self._writers = writers
         self._tell = tell
-        self._repair = repair
-        self._settled = settled
+        self._facts_kept = facts_kept
+        self.forward = Forward(
+            self._command_port, self.node_id, hubs=self._hubs,
+            submit=writers.submit, busy=writers.busy, limits=self._limits, clock=self._clock,
+        )  # fmt: skip
         self.rooms = Rooms(
             self._room_port, self._store.log, teller,
             local=self.local, clock=self._clock, tasks=self._tasks,
@@ -209,8 +205,11 @@ class Relay:
             only = None if every else await self._dirty.rooms()
             await self.rooms.compare(only)
             await self.users.compare(only)
+            if every:
+                await self._writers.recheck_blocks()
             await self.users.sweep()
-            await self.marks.clear(self._settled)
+            if not self._facts_kept():
+                await self.marks.clear(self._writers.settled)
             await self._take_over()
         except Unavailable as fault:
             self._all_due = self._all_due or every
@@ -242,7 +241,7 @@ class Relay:
     async def _retell(self, room_id: RoomId, told: Seq) -> None:
         """What a dead node stored and may not have told, or brought into the projections."""
         try:
-            await self._repair(room_id)
+            await self._writers.flush(room_id)
             more = True
             while more:
                 rows, more = await self._store.log.read(room_id, after=told, limit=RETELL_PAGE)
