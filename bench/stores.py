@@ -1,6 +1,6 @@
 """Room logs without the server around them: appends acknowledged per second, and what they cost.
 
-    python -m bench.stores postgres [seconds]
+    python -m bench.stores postgres|cassandra|cassandra-group|cassandra-3 [seconds]
 
 `spread`: 500 rooms, single events, 64 appends in flight. `hot`: one room, groups of 100 events, the
 next one when the one before is acknowledged. Events of 200 bytes, stores as durable as in
@@ -15,14 +15,18 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import msgspec
 
 from server.kernel.clock import System
+from server.kernel.config import Cassandra
 from server.kernel.ids import DeviceId, EventId, LogId, RandomIds, RoomId, Seq, UserId
 from storage.api import Batch, Claim, Event, RoomLog
+from tests.support.servers.cassandra import Sync, cassandra
 
 IDS = RandomIds()
 SENDER, DEVICE = UserId(IDS.new(1)), DeviceId(IDS.new(2))
@@ -126,7 +130,25 @@ async def open_postgres_store() -> AsyncIterator[Opened]:
             await store.close()
 
 
-STORES = {"postgres": open_postgres_store}
+@asynccontextmanager
+async def open_cassandra_store(nodes: Literal[1, 3], sync: Sync) -> AsyncIterator[Opened]:
+    from storage.cassandra import open_cassandra
+
+    with cassandra(nodes, sync=sync) as cluster:
+        config = Cassandra(hosts=cluster.hosts, port=cluster.port, replication=nodes)
+        log = await open_cassandra(config, clock=System())
+        try:
+            yield Opened(log, cluster.cpu_s)
+        finally:
+            await log.close()
+
+
+STORES: dict[str, Callable[[], AbstractAsyncContextManager[Opened]]] = {
+    "postgres": open_postgres_store,
+    "cassandra": partial(open_cassandra_store, 1, "periodic"),
+    "cassandra-group": partial(open_cassandra_store, 1, "group"),
+    "cassandra-3": partial(open_cassandra_store, 3, "periodic"),
+}
 
 
 async def main(kind: str, seconds: float) -> None:

@@ -138,6 +138,15 @@ class Cassandra:
     def hosts(self) -> tuple[str, ...]:
         return tuple(node.host for node in self.nodes)
 
+    def cpu_s(self) -> float:
+        """CPU seconds that the running nodes have used so far."""
+        ticks = 0
+        for node in self.nodes:
+            if node.process.running:
+                stat = Path(f"/proc/{node.process.pid}/stat").read_text()
+                ticks += sum(int(field) for field in stat.rsplit(")", 1)[1].split()[11:13])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         for node in self.nodes:
             node.process.kill()
