@@ -37,7 +37,7 @@ from server.kernel.logs import get_logger
 from server.kernel.peer import TrustedProxies
 from server.kernel.tasks import TaskOwner
 from server.presence import wiring as presence_wiring
-from storage.api import Check, Shared, Store
+from storage.api import Check, Fanout, Shared, Store
 
 log = get_logger(__name__)
 OpenStore = Callable[[Config], Awaitable[Store]]
@@ -221,6 +221,8 @@ class Server:
     def _numbers(self) -> list[MetricSource]:
         commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
         numbers: list[MetricSource] = [_HubNumbers(self.hub), self.bus]
+        if self.shared is not None:
+            numbers.append(_FanoutNumbers(self.shared.fanout))
         if self.acceptor.handover is not None:
             numbers.append(Counts("handover_", self.acceptor.handover.counts))
         return [*numbers, Counts("store_", commits)] if commits is not None else numbers
@@ -259,6 +261,17 @@ class Server:
     async def _check_draining(self) -> None:
         if self._draining:
             raise Unavailable("The server is shutting down.")
+
+
+class _FanoutNumbers:
+    """What went to and came from other nodes, for /metrics."""
+
+    def __init__(self, fanout: Fanout) -> None:
+        self._fanout = fanout
+
+    def snapshot(self) -> Mapping[str, Any]:
+        numbers = {f"fanout_{name}_total": n for name, n in self._fanout.counters.items()}
+        return {**numbers, "fanout_connected": int(self._fanout.connected)}
 
 
 class _HubNumbers:

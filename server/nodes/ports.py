@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from storage.api import Fanout, Heard
 
@@ -46,6 +46,11 @@ class Port:
     @property
     def connected(self) -> bool:
         return self._fanout.connected
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Of all ports together."""
+        return self._fanout.counters
 
     def listen(self, heard: Heard, restored: Callable[[], None]) -> None:
         self.heard, self.restored = heard, restored

@@ -75,6 +75,11 @@ class Fanout(Protocol):
     @property
     def connected(self) -> bool: ...
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Since the start: published, dropped, heard, reconnects."""
+        ...
+
 
 class NodePresence(msgspec.Struct, frozen=True):
     """A user's devices at one node, summed up."""
