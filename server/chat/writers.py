@@ -108,10 +108,13 @@ class Writers:
         forward = self._relay.forward
         forward.duelled(room_id)
         writer = self._running[room_id].writer
+        stays = False
         for command in writer.give_up_queue():
-            # Behind one that stays here all others do: none overtakes it.
-            if self.busy(room_id) or not forward.take(room_id, command, waited=True):
-                writer.submit(command)
+            own = not isinstance(command, Flush | Refresh)
+            if own and not stays and forward.take(room_id, command, waited=True):
+                continue
+            stays = stays or own  # behind one that stays here all others do: none overtakes it
+            writer.submit(command)
 
     def block_changed(self, by: UserId, blocked: UserId, on: bool) -> None:
         """Let the direct rooms in memory follow."""
