@@ -16,6 +16,7 @@ from tests.faults.history.client import Habits
 from tests.faults.history.record import Opened, Record, Synced, read_history
 from tests.faults.history.stage import Loads, Stage
 from tests.support.cluster import Cluster
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -39,9 +40,7 @@ async def test_2000_sockets_of_a_dead_hub_go_on_elsewhere(
     async with Loads(
         tmp_path, stage.plans(1, LISTENERS, devices=DEVICES), "tests.faults.crowd"
     ) as loads:
-        async with asyncio.timeout(CONNECTED_S):
-            while _synced(loads.histories, cluster.urls[0]) < PEOPLE * DEVICES:
-                await asyncio.sleep(1.0)
+        await until(lambda: _in_step(loads.histories, cluster.urls[0]), CONNECTED_S, every_s=1.0)
         for number in range(5):
             await speaker.say(room, f"before {number}")
 
@@ -71,15 +70,15 @@ def _read(path: Path) -> list[Record]:
     return list(read_history([path]))
 
 
-def _synced(histories: Sequence[Path], hub: str) -> int:
-    """How many sockets of that hub are in step."""
+def _in_step(histories: Sequence[Path], hub: str) -> bool:
+    """Whether all sockets are, and at that hub."""
     at = {}
     for record in (record for path in histories if path.exists() for record in _read(path)):
         if isinstance(record, Opened):
             at[record.process] = record.hub
         elif isinstance(record, Synced) and not record.more and at[record.process] == hub:
             at[record.process] = "in step"
-    return list(at.values()).count("in step")
+    return list(at.values()).count("in step") == PEOPLE * DEVICES
 
 
 def _most_at_once(times: Sequence[int]) -> int:

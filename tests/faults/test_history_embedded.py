@@ -41,7 +41,7 @@ class OneHub:
 
     @property
     def faults(self) -> Sequence[Fault]:
-        return [Fault("kill the hub", "hub", 0.2, self._kill, self._start)]
+        return [Fault("kill the hub", "hub", "hub", 0.2, self._kill, self._start)]
 
     async def whole(self) -> None:
         return

@@ -15,11 +15,13 @@ Deed = Callable[[], Awaitable[None]]
 @dataclass(frozen=True)
 class Fault:
     """`part` is what it breaks: a pair never breaks the same part twice, since what a cluster
-    stands is one node of each kind. `lasts_s`: between `strike` and `heal`.
+    stands is one node of each kind. `deck`: faults of a kind, which take turns with the other
+    kinds. `lasts_s`: between `strike` and `heal`.
     """
 
     name: str
     part: str
+    deck: str
     lasts_s: float
     strike: Deed
     heal: Deed
@@ -44,13 +46,23 @@ class Strike:
 def schedule(
     faults: Sequence[Fault], seed: int, *, rest_s: tuple[float, float] = (2.0, 5.0)
 ) -> Iterator[Strike]:
-    """Without an end: each fault once, in a random order, then a pair for each, and again."""
+    """Without an end: in each round one fault of each deck, in a random order; every other round
+    they come in pairs. A deck is gone through before it is shuffled again.
+    """
     chance = random.Random(seed)
+    decks = {deck: _dealt(deck, faults, chance) for deck in sorted({f.deck for f in faults})}
     for pairs in itertools.cycle((False, True)):
-        for fault in chance.sample(list(faults), len(faults)):
+        for deck in chance.sample(list(decks), len(decks)):
+            fault = next(decks[deck])
             others = [other for other in faults if other.part != fault.part]
             both = (fault, chance.choice(others)) if pairs and others else (fault,)
             yield Strike(round(chance.uniform(*rest_s), 1), both)
+
+
+def _dealt(deck: str, faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
+    cards = [fault for fault in faults if fault.deck == deck]
+    while True:
+        yield from chance.sample(cards, len(cards))
 
 
 class Nemesis:

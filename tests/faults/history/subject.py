@@ -48,7 +48,7 @@ class ClusterSubject:
         if cluster.shape.clock:
             hub = cluster.hubs[-1]
             faults.append(
-                Fault(f"{hub.name}'s clock an hour ahead", "clock", 2 * self._frozen_s,
+                Fault(f"{hub.name}'s clock an hour ahead", "clock", "clock", 2 * self._frozen_s,
                       _call(hub.set_clock, HOUR_S), _call(hub.set_clock, 0))
             )  # fmt: skip
         return faults
@@ -59,8 +59,8 @@ class ClusterSubject:
 
         process = hub.process
         return [
-            Fault(f"kill -9 {hub.name}", "hub", 3.0, _call(process.kill), start),
-            Fault(f"freeze {hub.name}", "hub", self._frozen_s, _call(process.freeze),
+            Fault(f"kill -9 {hub.name}", "hub", "hub", 3.0, _call(process.kill), start),
+            Fault(f"freeze {hub.name}", "hub", "hub", self._frozen_s, _call(process.freeze),
                   _call(process.thaw)),
         ]  # fmt: skip
 
@@ -68,18 +68,18 @@ class ClusterSubject:
         redis = self._cluster.stores.redis
         process = redis.process
         return [
-            Fault("kill -9 Redis", "redis", 3.0, _call(process.kill), _call(redis.start)),
-            Fault("freeze Redis", "redis", self._frozen_s, _call(process.freeze),
+            Fault("kill -9 Redis", "redis", "redis", 3.0, _call(process.kill), _call(redis.start)),
+            Fault("freeze Redis", "redis", "redis", self._frozen_s, _call(process.freeze),
                   _call(process.thaw)),
-            Fault("FLUSHALL", "redis", 0.0, _call(redis.flush_all), _nothing),
+            Fault("FLUSHALL", "redis", "redis", 0.0, _call(redis.flush_all), _nothing),
         ]  # fmt: skip
 
     def _postgres(self) -> list[Fault]:
         postgres = self._cluster.stores.postgres
         return [
-            Fault("kill -9 PostgreSQL", "postgres", 2.0, _call(postgres.kill),
+            Fault("kill -9 PostgreSQL", "postgres", "postgres", 2.0, _call(postgres.kill),
                   _call(postgres.start)),
-            Fault("freeze PostgreSQL", "postgres", self._frozen_s, _call(postgres.freeze),
+            Fault("freeze PostgreSQL", "postgres", "postgres", self._frozen_s, _call(postgres.freeze),
                   _call(postgres.thaw)),
         ]  # fmt: skip
 
@@ -89,8 +89,8 @@ class ClusterSubject:
 
         process, name = node.process, f"Cassandra {node.host}"
         return [
-            Fault(f"kill -9 {name}", "cassandra", 4.0, _call(process.kill), start),
-            Fault(f"freeze {name}", "cassandra", self._frozen_s, _call(process.freeze),
+            Fault(f"kill -9 {name}", "cassandra", "cassandra", 4.0, _call(process.kill), start),
+            Fault(f"freeze {name}", "cassandra", "cassandra", self._frozen_s, _call(process.freeze),
                   _call(process.thaw)),
         ]  # fmt: skip
 
@@ -123,10 +123,19 @@ def _row(event: Event) -> Row:
 def _cuts(name: str, store: str, link: Link) -> list[Fault]:
     part = "cassandra" if store == "clients" else store
     return [
-        Fault(f"{name} is a black hole", part, 6.0, _call(link.blackhole), _call(link.heal)),
-        Fault(f"{name} is refused", part, 3.0, _call(link.refuse), _call(link.heal)),
-        Fault(f"{name} is reset", part, 0.0, _call(link.reset), _nothing),
-        Fault(f"{name} answers late", part, 6.0, _call(link.delay, 0.2, "down"), _call(link.heal)),
+        Fault(
+            f"{name} is a black hole", part, "link", 6.0, _call(link.blackhole), _call(link.heal)
+        ),
+        Fault(f"{name} is refused", part, "link", 3.0, _call(link.refuse), _call(link.heal)),
+        Fault(f"{name} is reset", part, "link", 0.0, _call(link.reset), _nothing),
+        Fault(
+            f"{name} answers late",
+            part,
+            "link",
+            6.0,
+            _call(link.delay, 0.2, "down"),
+            _call(link.heal),
+        ),
     ]
 
 
