@@ -78,7 +78,7 @@ class Uploads(Protocol):
         """Add bytes at `offset`. Returns the offset up to which all is durable now: the end of
         what was given, however small it was.
 
-        Memory stays below 16 MiB however much comes. When `chunks` raises, what had come before is
+        Memory stays below 32 MiB however much comes. When `chunks` raises, what had come before is
         made durable first (a client that lost its line need not send it again), then the exception
         goes on. After a crash, and after Unavailable, `offset` tells what is left. How long
         `chunks` may take is the caller's to limit.

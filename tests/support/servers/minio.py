@@ -25,13 +25,13 @@ from tests.support.servers.base import (
     MAY_INSTALL,
     Missing,
     Process,
-    apt_install,
     find_program,
     free_port,
     installing,
     missing,
     server_folder,
 )
+from tests.support.servers.go import find_go
 from tests.support.servers.redis import Certificates
 
 VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -55,16 +55,13 @@ def prepare() -> str:
 
 def build() -> None:
     """Raises Missing, with the end of what Go says."""
-    if shutil.which("go") is None:
-        apt_install("golang-go")
-    if shutil.which("go") is None:
-        raise Missing("Go, which builds it, is missing")
+    go = find_go()
     with installing(f"MinIO {VERSION}"):
         if find_program("minio", BIN) is not None:  # another process built it meanwhile
             return
         done = subprocess.run(
             # Without symbols for a debugger it links faster and is a third smaller.
-            ["go", "install", "-ldflags=-s -w", f"github.com/minio/minio@{VERSION}"],
+            [go, "install", "-ldflags=-s -w", f"github.com/minio/minio@{VERSION}"],
             env={**os.environ, "GOBIN": str(BIN), "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BUILD_S,
             check=False,
