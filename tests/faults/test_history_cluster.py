@@ -39,7 +39,8 @@ async def _prove(shape: Shape, wish: Wish, folder: Path) -> Outcome:
 
 
 async def test_three_cassandra_nodes_lose_double_and_reorder_nothing(tmp_path: Path, seed: int):
-    wish = Wish(seed, MINUTES * 60, people=8, rooms=6, habits=Habits(rate=30, hold_s=90))
+    habits = Habits(rate=30, hold_s=90)
+    wish = Wish(seed, MINUTES * 60, people=8, rooms=6, fill=3800, habits=habits)
 
     outcome = await _prove(Shape(links=True, clock=True), wish, tmp_path)
 

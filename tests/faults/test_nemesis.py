@@ -1,4 +1,4 @@
-"""The nemesis strikes all that it has, heals what it struck, and does the same again by its seed."""
+"""The nemesis strikes all that it has, heals what it struck, and repeats itself by its seed."""
 
 from __future__ import annotations
 

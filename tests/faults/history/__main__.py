@@ -48,7 +48,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> Outcome:
     shape = Shape(log=options.log, links=True, clock=True)
     wish = Wish(
         options.seed, options.minutes * 60, people=options.people, rooms=options.rooms,
-        habits=Habits(rate=options.rate),
+        fill=3800, habits=Habits(rate=options.rate, hold_s=120),
     )  # fmt: skip
     async with running_cluster(shape) as cluster:
         _say(f"{options.log}, hubs at {', '.join(cluster.urls)}")

@@ -251,6 +251,17 @@ class Client:
             order = self._next()
             await self._carry(order)
 
+    async def fill(self, room: str, count: int) -> None:
+        """Send that many at once, `window` under way, and wait for all answers."""
+        turns = asyncio.Semaphore(self.habits.window)
+
+        async def one() -> None:
+            async with turns:
+                await self._carry(self._message(room))
+
+        await asyncio.gather(*(one() for _ in range(count)))
+        await self.finish()
+
     async def finish(self) -> None:
         """What was held back is sent now, and answered."""
         while self._held:
@@ -263,17 +274,23 @@ class Client:
             return self.chance.choice(self._done)
         rooms = list(self.persona.rooms)
         room = rooms[0] if self.chance.random() < habits.hot else self.chance.choice(rooms)
-        cid = self.ids.new()
-        payload: dict[str, Any] = {"room_id": room, "client_id": cid}
+        message = self._message(room)
+        payload = message.payload
         luck -= habits.repeats
         if self.mine[room] and luck < habits.deletes:
             seq = self.mine[room].pop(self.chance.randrange(len(self.mine[room])))
+            del payload["content"]
             return Order("message:delete", room, payload | {"seq": seq})
-        text = {"type": "text", "body": f"{cid} {'x' * self.chance.randrange(200)}"}
         if self.mine[room] and luck < habits.deletes + habits.edits:
-            seq = self.chance.choice(self.mine[room])
-            return Order("message:edit", room, payload | {"seq": seq, "content": text})
-        return Order("message:send", room, payload | {"content": text})
+            return Order(
+                "message:edit", room, payload | {"seq": self.chance.choice(self.mine[room])}
+            )
+        return message
+
+    def _message(self, room: str) -> Order:
+        cid = self.ids.new()
+        text = {"type": "text", "body": f"{cid} {'x' * self.chance.randrange(200)}"}
+        return Order("message:send", room, {"room_id": room, "client_id": cid, "content": text})
 
     async def _carry(self, order: Order) -> None:
         """Try until it is answered, given up, or put off."""

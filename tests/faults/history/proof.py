@@ -42,13 +42,16 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Wish:
-    """How a run is meant to be."""
+    """How a run is meant to be. `fill`: messages in the hot room before it begins, so that a bucket
+    (4096) is full in the middle of it.
+    """
 
     seed: int
     seconds: float
     people: int = 8
     rooms: int = 5
     processes: int = 2
+    fill: int = 0
     habits: Habits = field(default_factory=Habits)
     rest_s: tuple[float, float] = (2.0, 5.0)
 
@@ -92,6 +95,8 @@ async def prove(
     async with aiohttp.ClientSession() as http:
         stage = Stage(subject.urls, http, wish.seed)
         await stage.populate(wish.people, wish.rooms)
+        final = Writer(folder / "final.jsonl")
+        await stage.fill(wish.fill, final)
         nemesis = Nemesis(
             schedule(subject.faults, wish.seed, rest_s=wish.rest_s), wish.seconds, say
         )
@@ -101,7 +106,6 @@ async def prove(
             unfinished = await loads.quiet()
             say("quiet")
             missing = await loads.settle(TAIL_S)
-        final = Writer(folder / "final.jsonl")
         await stage.read_logs(final)
         for record in await subject.read_store(stage.rooms):
             final.write(record)

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.faults.history.client import Habits, Persona
+from tests.faults.history.client import Client, Habits, Persona
 from tests.faults.history.load import Plan
 from tests.faults.history.record import Final, Writer, row_of
 from tests.support.process import ROOT
@@ -24,6 +24,8 @@ PASSWORD = "correct horse battery staple"
 PAGE = 500
 CALL_S = 10.0
 TRY_S = 60.0
+FILL_S = 300.0
+FILL_WINDOW = 200
 
 
 class _Session(msgspec.Struct):
@@ -80,6 +82,21 @@ class Stage:
                 for device in range(devices)
             ]
         return plans
+
+    async def fill(self, count: int, writer: Writer) -> None:
+        """So many messages in the hot room, before anything breaks."""
+        person, room = self.people[0], next(iter(self.rooms))
+        persona = Persona(f"{person.name}/before", person.id, person.token,
+                          {room: self.rooms[room][0]})  # fmt: skip
+        habits = Habits(window=FILL_WINDOW, drop_every_s=FILL_S, holds=0, abandons=0)
+        client = Client(persona, habits, self.hubs, writer, self.http, random.Random(self.seed))
+        living = asyncio.create_task(client.live(), name="history.fill")
+        try:
+            async with asyncio.timeout(FILL_S):
+                await client.fill(room, count)
+        finally:
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
 
     async def read_logs(self, writer: Writer) -> None:
         """By a fresh login of one member of each room."""

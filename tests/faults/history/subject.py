@@ -79,8 +79,8 @@ class ClusterSubject:
         return [
             Fault("kill -9 PostgreSQL", "postgres", "postgres", 2.0, _call(postgres.kill),
                   _call(postgres.start)),
-            Fault("freeze PostgreSQL", "postgres", "postgres", self._frozen_s, _call(postgres.freeze),
-                  _call(postgres.thaw)),
+            Fault("freeze PostgreSQL", "postgres", "postgres", self._frozen_s,
+                  _call(postgres.freeze), _call(postgres.thaw)),
         ]  # fmt: skip
 
     def _cassandra(self, node: Node) -> list[Fault]:
