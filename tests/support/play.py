@@ -7,18 +7,31 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from tests.support import balancer
 from tests.support.cluster import Cluster, Shape, running_cluster
-from tests.support.servers.base import Missing
+from tests.support.servers.base import Missing, Process, accepts
 
 PORT = 8080
+BACK_S = 15.0
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 NEEDS = {
     "cassandra": "3 Cassandra nodes take about 1.9 GB, all of it about 2.7 GB, and 1 to 2 minutes",
     "postgres": "all of it takes about 0.5 GB, and some 10 seconds",
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    address: str
+    process: Process
+    start: Callable[[], None]
 
 
 def main() -> int:
@@ -52,7 +65,10 @@ async def _play(shape: Shape) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
         _say("\n".join(_welcome(cluster)))
+        reviving = asyncio.create_task(_revive(cluster), name="play.revive")
         await ended.wait()
+        reviving.cancel()
+        await asyncio.gather(reviving, return_exceptions=True)
         _say("\nStopping all of it ...")
     _say("Stopped.")
 
@@ -64,33 +80,60 @@ def _welcome(cluster: Cluster) -> Iterator[str]:
     yield ""
     yield f"  {'part':<14}{'address':<24}{'MB':>6}   to kill it        to freeze it"
     rows = list(_parts(cluster))
-    for name, address, pid in rows:
-        yield (f"  {name:<14}{address:<24}{_megabytes(pid):>6.0f}   "
-               f"kill -9 {pid:<9} kill -STOP {pid}")  # fmt: skip
-    yield f"  {'in all':<38}{sum(_megabytes(pid) for *_, pid in rows):>6.0f}"
+    for part in rows:
+        yield (f"  {part.name:<14}{part.address:<24}{_megabytes(part.process.pid):>6.0f}   "
+               f"kill -9 {part.process.pid:<9} kill -STOP {part.process.pid}")  # fmt: skip
+    yield f"  {'in all':<38}{sum(_megabytes(part.process.pid) for part in rows):>6.0f}"
     yield ""
     yield "kill -CONT and the same number thaws it. What should happen:"
     yield "  a hub:       its tabs are on the other one within seconds, nothing is lost"
     yield "  Cassandra:   one node of three is not missed; of two, sends wait and fail politely"
     yield "  Redis:       chat goes on; between the hubs it takes up to 10 seconds"
     yield "  PostgreSQL:  nobody logs in, and sends are refused, until it is back"
-    yield f"Logs are in {cluster.folder}. What was killed stays dead until the next make cluster."
+    yield f"What was killed comes back after {BACK_S:g} s, with a new number, told here."
+    yield f"Logs are in {cluster.folder}."
     yield "Ctrl-C stops all of it and removes its data."
 
 
-def _parts(cluster: Cluster) -> Iterator[tuple[str, str, int]]:
+async def _revive(cluster: Cluster) -> None:
+    """As a supervisor does, only slower, so that there is time to look."""
+    dead_since: dict[str, float] = {}
+    while True:
+        await asyncio.sleep(0.5)
+        for part in _parts(cluster):
+            if part.process.running:
+                dead_since.pop(part.name, None)
+            elif part.name not in dead_since:
+                dead_since[part.name] = time.monotonic()
+                _say(f"  {part.name} is dead.")
+            elif time.monotonic() - dead_since[part.name] > BACK_S:
+                await _start_again(part)
+
+
+async def _start_again(part: Part) -> None:
+    try:
+        await asyncio.to_thread(part.start)
+        _say(f"  {part.name} is back: kill -9 {part.process.pid}")
+    except RuntimeError:  # what it needs is away as well: tried again
+        _say(f"  {part.name} cannot start yet.")
+
+
+def _parts(cluster: Cluster) -> Iterator[Part]:
+    stores, proxy = cluster.stores, cluster.proxy
     for hub in cluster.hubs:
-        yield hub.name, hub.url, hub.process.pid
-    stores = cluster.stores
-    if stores.cassandra is not None:
-        for number, node in enumerate(stores.cassandra.nodes, 1):
-            yield f"cassandra{number}", f"{node.host}:{node.port}", node.process.pid
-    yield "redis", f"127.0.0.1:{stores.redis.port}", stores.redis.process.pid
-    yield "postgres", f"127.0.0.1:{stores.postgres.port}", stores.postgres.process.pid
-    if stores.minio is not None and stores.minio.process is not None:
-        yield "minio", stores.minio.config.endpoint, stores.minio.process.pid
-    if cluster.proxy is not None:
-        yield "haproxy", f"127.0.0.1:{cluster.proxy_port}", cluster.proxy.pid
+        yield Part(hub.name, hub.url, hub.process, hub.start)
+    for number, node in enumerate(stores.cassandra.nodes if stores.cassandra else (), 1):
+        yield Part(f"cassandra{number}", f"{node.host}:{node.port}", node.process, node.start)
+    redis, postgres, minio = stores.redis, stores.postgres, stores.minio
+    yield Part("redis", f"127.0.0.1:{redis.port}", redis.process, redis.start)
+    yield Part("postgres", f"127.0.0.1:{postgres.port}", postgres.process, postgres.start)
+    if minio is not None and minio.process is not None:
+        host, port = minio.config.endpoint.split(":")
+        again = partial(minio.process.start, lambda: accepts(host, int(port)), within_s=30)
+        yield Part("minio", minio.config.endpoint, minio.process, again)
+    if proxy is not None:
+        again = partial(balancer.start, proxy, cluster.proxy_port)
+        yield Part("haproxy", f"127.0.0.1:{cluster.proxy_port}", proxy, again)
 
 
 def _megabytes(pid: int) -> float:
