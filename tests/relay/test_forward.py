@@ -162,6 +162,51 @@ async def test_commands_of_one_socket_keep_their_order_across_the_change(many: M
         assert seqs == sorted(seqs)
 
 
+async def _says_in_turn(many: ManyHouse, person: Person, room: str) -> list[int]:
+    """Two messages of one socket, both under way at once: their seqs in the order sent."""
+    sends = []
+    for text in ("one", "two"):
+        sends.append(asyncio.ensure_future(person.says(room, text)))
+        await many.settle()
+    await many.passes(3)
+    return [answer["seq"] for answer in await asyncio.gather(*sends)]
+
+
+async def test_a_command_whose_request_was_lost_is_not_overtaken_by_the_next(
+    many: ManyHouse,
+) -> None:
+    room, _, second = await contended(many)
+    here, lost = many.nodes[number_of(many, second)].node_id, []
+
+    def lose_the_first(publisher: NodeId, channel: str, data: bytes) -> bool:
+        if publisher != here or not channel.startswith("n:"):
+            return False
+        lost.append(channel)
+        return len(lost) == 1
+
+    many.cluster.drop_matching(lose_the_first)
+    seqs = await _says_in_turn(many, second, room)
+
+    assert len(lost) == 2
+    assert seqs == sorted(seqs)
+
+
+async def test_a_command_under_way_is_not_overtaken_when_its_writer_has_gone(
+    many: ManyHouse,
+) -> None:
+    room, first, second = await contended(many)
+    await many.nodes[number_of(many, first)].dies()
+    many.dead.clear()  # nobody has noticed yet
+    sending = asyncio.ensure_future(second.says(room, "one"))
+    await many.settle()
+    many.dead.add(many.nodes[number_of(many, first)].node_id)
+
+    later = asyncio.ensure_future(second.says(room, "two"))
+    await many.passes(3)
+
+    assert (await sending)["seq"] < (await later)["seq"]
+
+
 def test_few_rooms_move_when_a_node_comes() -> None:
     rooms = [RoomId(f"room-{number}") for number in range(1000)]
     nodes = [NodeId(f"node-{number}") for number in range(4)]

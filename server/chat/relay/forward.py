@@ -37,12 +37,17 @@ log = get_logger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, tag="q"):
+    """`after`: the request of the same node and room before it that was not answered yet, 0: none.
+    Who did not hear that one must not carry out this one.
+    """
+
     number: int
     node_id: str
     room_id: str
     kind: str
     by: Context
     cmd: msgspec.Raw
+    after: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="a"):
@@ -76,16 +81,18 @@ class UnderWay:
 
     writer: NodeId
     count: int = 0
+    last: int = 0
 
 
 @dataclass(slots=True)
 class Contended:
     """`until`: while our commands go to its writer. `lately`: when each node last had one, where we
-    are the writer.
+    are the writer. `asked`: the number of its last request.
     """
 
     until: float
     lately: dict[NodeId, float] = field(default_factory=dict)
+    asked: dict[NodeId, int] = field(default_factory=dict)
 
 
 class Forward:
@@ -148,6 +155,7 @@ class Forward:
             lately = self._contended[room_id].lately
             for node_id in [n for n, at in lately.items() if at + CONTENDED_S <= now]:
                 del lately[node_id]
+                self._contended[room_id].asked.pop(node_id, None)
             if not lately:
                 del self._contended[room_id]
 
@@ -178,7 +186,10 @@ class Forward:
         self._number += 1
         self._sent[self._number] = Sent(room_id, command, kind, now + ANSWER_S)
         raw = msgspec.Raw(msgspec.msgpack.encode(KINDS[kind].parcel(command)))
-        request = Request(self._number, self._node_id, room_id, kind, command.by, raw)
+        request = Request(
+            self._number, self._node_id, room_id, kind, command.by, raw, under_way.last
+        )
+        under_way.last = self._number
         self._port.publish(writer, msgspec.msgpack.encode(request))
         return True
 
@@ -214,11 +225,15 @@ class Forward:
         except msgspec.DecodeError:
             log.warning("frame.unknown", room_id=room_id)
             return
+        now, node_id = self._clock.monotonic(), NodeId(request.node_id)
+        found = self._contended.setdefault(room_id, Contended(now))
+        found.lately[node_id] = now
+        if request.after and found.asked.get(node_id) != request.after:
+            log.warning("room.request_missed", room_id=room_id)
+            return  # he takes all of them back
+        found.asked[node_id] = request.number
         command = kind.make(request.by, cmd, self._limits)
         command.future.add_done_callback(partial(self._reply, request))
-        now = self._clock.monotonic()
-        found = self._contended.setdefault(room_id, Contended(now))
-        found.lately[NodeId(request.node_id)] = now
         self._submit(room_id, command)
 
     def _reply(self, request: Request, done: Any) -> None:
