@@ -153,6 +153,7 @@ class Rooms:
         if found is None:
             return
         self._tell(room_id, found, found.stream.begin(told))
+        self._note_gap(found)
         if not found.ready.done():
             found.ready.set_result(None)
 
@@ -182,6 +183,7 @@ class Rooms:
         except msgspec.DecodeError:
             log.warning("frame.unknown", room_id=room_id)
             found.stream.behind = True
+            self._note_gap(found)
             return
         if isinstance(frame, ToRoom):
             without = None if frame.without is None else UserId(frame.without)
@@ -202,6 +204,9 @@ class Rooms:
         ready = found.stream.offer(item.seq, item)
         if ready:
             self._tell(room_id, found, ready, state)
+        self._note_gap(found)
+
+    def _note_gap(self, found: Followed) -> None:
         if not found.stream.gap:
             found.gap_at = None
         elif found.gap_at is None:
