@@ -1,0 +1,1 @@
+"""Voice, picture and relay: wire formats and rules without I/O, planes that move packets."""

@@ -1,0 +1,84 @@
+"""How much one user, and all together, may relay and hold."""
+
+from __future__ import annotations
+
+IDLE_USERS = 10_000
+"""Users without an allocation that are remembered, so that a new one brings no new burst."""
+
+
+class Meter:
+    """A bucket of bytes that fills at `bps` and holds one second of it; 0: no limit."""
+
+    __slots__ = ("_at", "_bytes_per_s", "_level")
+
+    def __init__(self, bps: int) -> None:
+        self._bytes_per_s = bps / 8
+        self._level = self._bytes_per_s
+        self._at = float("-inf")
+
+    def take(self, size: int, now: float) -> bool:
+        """False: the packet is over the limit and nothing was taken."""
+        rate = self._bytes_per_s
+        if not rate:
+            return True
+        level = self._level + (now - self._at) * rate
+        if level > rate:
+            level = rate
+        self._at = now
+        if level < size:
+            self._level = level
+            return False
+        self._level = level - size
+        return True
+
+
+class User:
+    """What one user holds; shared by all allocations of his."""
+
+    __slots__ = ("_meter", "_total", "allocations", "user_id")
+
+    def __init__(self, user_id: str, meter: Meter, total: Meter | None) -> None:
+        self.user_id = user_id
+        self.allocations = 0
+        self._meter = meter
+        self._total = total
+
+    def may_relay(self, size: int, now: float) -> bool:
+        if not self._meter.take(size, now):
+            return False
+        return self._total is None or self._total.take(size, now)
+
+
+class Users:
+    """Everybody with an allocation, and lately without one."""
+
+    def __init__(self, *, user_bps: int, total_bps: int) -> None:
+        self._user_bps = user_bps
+        self._total = Meter(total_bps) if total_bps else None
+        self._busy: dict[str, User] = {}
+        self._idle: dict[str, User] = {}
+
+    def __len__(self) -> int:
+        return len(self._busy) + len(self._idle)
+
+    def held_by(self, user_id: str) -> int:
+        user = self._busy.get(user_id)
+        return user.allocations if user is not None else 0
+
+    def add(self, user_id: str) -> User:
+        """Counts one allocation more."""
+        user = self._busy.get(user_id) or self._idle.pop(user_id, None)
+        if user is None:
+            user = User(user_id, Meter(self._user_bps), self._total)
+        self._busy[user_id] = user
+        user.allocations += 1
+        return user
+
+    def release(self, user: User) -> None:
+        user.allocations -= 1
+        if user.allocations > 0:
+            return
+        del self._busy[user.user_id]
+        self._idle[user.user_id] = user
+        if len(self._idle) > IDLE_USERS:
+            del self._idle[next(iter(self._idle))]
