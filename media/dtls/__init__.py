@@ -1,0 +1,1 @@
+"""DTLS-SRTP (RFC 5764) by OpenSSL over datagrams that others carry."""
