@@ -1,0 +1,149 @@
+"""Ports of TURN's own: UDP, TCP and TLS. The shared media port asks `TurnPlane.port` itself."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from typing import cast
+
+from media.planes.datagrams import DatagramSocket, bind_datagram
+from media.planes.turn import TurnPlane, TurnPort
+from media.wire.addresses import Address
+from media.wire.framing import Stream, padded
+
+WAITING_BYTES = 256 * 1024
+"""Unsent bytes of a connection; past it packets are dropped: late sound is worth nothing."""
+IDLE_S = 10.0
+"""A connection without an allocation lives this long."""
+CONNECTIONS = 4_000
+CONNECTIONS_PER_HOST = 100
+
+
+def listen_datagrams(plane: TurnPlane, host: str, port: int) -> DatagramSocket:
+    """Raises OSError when the address cannot be had."""
+    bound = bind_datagram(host, port)
+    loop = asyncio.get_running_loop()
+    # The port's send is the socket's, and the socket's reader is the port's: tied here.
+    turn = plane.port(lambda data, address: listener.send(data, address))
+    listener = DatagramSocket(bound, turn.datagram, loop=loop, drops=plane.drops)
+    return listener
+
+
+class StreamListener:
+    """Accepts TURN over TCP, or over TLS with a context. `await open`, then `close`."""
+
+    def __init__(
+        self,
+        plane: TurnPlane,
+        *,
+        context: ssl.SSLContext | None = None,
+        connections: int = CONNECTIONS,
+        per_host: int = CONNECTIONS_PER_HOST,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self.plane = plane
+        self.idle_s = idle_s
+        self._context = context
+        self._connections = connections
+        self._per_host = per_host
+        self._server: asyncio.Server | None = None
+        self._open: set[StreamClient] = set()
+        self._hosts: Counter[str] = Counter()
+
+    @property
+    def address(self) -> Address:
+        assert self._server is not None
+        name: Address = self._server.sockets[0].getsockname()
+        return name
+
+    async def open(self, host: str, port: int) -> None:
+        """Raises OSError when the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        limit = IDLE_S if self._context is not None else None
+        self._server = await loop.create_server(
+            lambda: StreamClient(self), host, port, ssl=self._context,
+            ssl_handshake_timeout=limit,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            for client in tuple(self._open):
+                client.abort()
+            await self._server.wait_closed()
+
+    def admits(self, client: StreamClient, host: str) -> bool:
+        if len(self._open) >= self._connections or self._hosts[host] >= self._per_host:
+            self.plane.drops["connections"] += 1
+            return False
+        self._open.add(client)
+        self._hosts[host] += 1
+        return True
+
+    def left(self, client: StreamClient, host: str) -> None:
+        self._open.discard(client)
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+
+
+class StreamClient(asyncio.Protocol):
+    """One connection: messages out of its bytes, and padding on the way back."""
+
+    def __init__(self, listener: StreamListener) -> None:
+        self._listener = listener
+        self._stream = Stream()
+        self._turn: TurnPort | None = None
+        self._address: Address = ("", 0)
+        self._idle: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        # A connection that was reset at once has no peer's name.
+        name = transport.get_extra_info("peername")
+        if name is None or not self._listener.admits(self, name[0]):
+            self._transport.abort()
+            return
+        self._address = name
+        self._turn = self._listener.plane.port(self._send)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        if self._turn is None:
+            return
+        messages = self._stream.feed(data)
+        if messages is None:
+            self._listener.plane.drops["stream_noise"] += 1
+            self.abort()
+            return
+        for message in messages:
+            self._turn.datagram(message, self._address)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._turn is not None:
+            self._turn.closed(self._address)
+            self._turn = None
+            self._listener.left(self, self._address[0])
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _send(self, data: bytes, address: Address) -> None:
+        if self._transport.get_write_buffer_size() > WAITING_BYTES:
+            self._listener.plane.drops["stream_full"] += 1
+            return
+        self._transport.write(padded(data))
+
+    def _watch(self) -> None:
+        self._idle = asyncio.get_running_loop().call_later(self._listener.idle_s, self._look)
+
+    def _look(self) -> None:
+        if self._turn is not None and not self._turn.holds(self._address):
+            self._listener.plane.drops["idle_connection"] += 1
+            self.abort()
+        else:
+            self._watch()
