@@ -223,6 +223,8 @@ class Server:
         numbers: list[MetricSource] = [_HubNumbers(self.hub), self.bus]
         if self.shared is not None:
             numbers.append(_FanoutNumbers(self.shared.fanout))
+        if self.cluster is not None:
+            numbers.append(self.cluster.relay)
         if self.acceptor.handover is not None:
             numbers.append(Counts("handover_", self.acceptor.handover.counts))
         return [*numbers, Counts("store_", commits)] if commits is not None else numbers

@@ -28,7 +28,7 @@ async def contended(many: ManyHouse) -> tuple[str, Person, Person]:
     (bob,) = await many.nodes[1].joins("bob")
     room = await make_room(alice, bob)
     await many.settle()
-    for _ in range(3):
+    for _ in range(8):
         await asyncio.gather(alice.says(room), bob.says(room))
     await many.settle()
     writer = writer_of(RoomId(room), many.alive())
@@ -82,7 +82,8 @@ async def test_changes_of_settings_and_members_travel_too(many: ManyHouse) -> No
     if owner is not second:
         await owner.calls("PATCH", f"{ROOMS}/{room}/members/{second.id}", {"role": "owner"})
     await many.nodes[0].joins("carol")
-    await asyncio.gather(first.says(room), second.says(room))
+    for _ in range(8):
+        await asyncio.gather(first.says(room), second.says(room))
     seen = published(many, number_of(many, second))
 
     added = await second.calls("POST", f"{ROOMS}/{room}/members", {"user_ids": ["carol"]})

@@ -27,8 +27,15 @@ from server.kernel.ids import NodeId, RoomId
 from server.kernel.logs import get_logger
 from storage.api import Fanout
 
-CONTENDED_S = 5.0
-"""A room stays with its one writer for so long after the last command of a second node."""
+DUELS = 4
+WITHIN_S = 1.0
+"""So many duels in such a time make a room contended. Two people who chat from two nodes collide
+now and then: a refused append costs a read and another append, less than the way over Redis of
+all their messages.
+"""
+CONTENDED_S = 1.0
+"""A room stays with its one writer for so long after two nodes last had commands for it at once."""
+AT_ONCE_S = 0.25
 ANSWER_S = 1.5
 """After this long without an answer commands are carried out here."""
 MAX_WAITING = 10_000
@@ -122,6 +129,8 @@ class Forward:
         self._sent: dict[int, Sent] = {}
         self._under_way: dict[RoomId, UnderWay] = {}
         self._contended: dict[RoomId, Contended] = {}
+        self._duels: dict[RoomId, tuple[float, int]] = {}
+        self.counts = {"duels": 0, "forwarded": 0, "carried": 0, "taken_back": 0}
         port.listen(self._heard, self._restored)
 
     async def start(self) -> None:
@@ -129,9 +138,16 @@ class Forward:
 
     def duelled(self, room_id: RoomId) -> None:
         """An append of ours was refused because another node was faster."""
-        until = self._clock.monotonic() + CONTENDED_S
-        found = self._contended.setdefault(room_id, Contended(until))
-        found.until = until
+        self.counts["duels"] += 1
+        now = self._clock.monotonic()
+        since, count = self._duels.get(room_id, (now, 0))
+        if now - since > WITHIN_S:
+            since, count = now, 0
+        self._duels[room_id] = (since, count + 1)
+        if count + 1 >= DUELS:
+            del self._duels[room_id]
+            found = self._contended.setdefault(room_id, Contended(now))
+            found.until = now + CONTENDED_S
 
     def take(self, room_id: RoomId, command: Command, *, waited: bool = False) -> bool:
         """True: another node has been asked to carry it out. `waited`: it comes from the room's
@@ -145,9 +161,10 @@ class Forward:
 
     def tick(self) -> None:
         """Carry out here what was not answered, with all that was sent after it in its room."""
-        if not self._sent and not self._contended:
+        if not self._sent and not self._contended and not self._duels:
             return
         now = self._clock.monotonic()
+        self._duels = {r: duel for r, duel in self._duels.items() if now - duel[0] <= WITHIN_S}
         late = {sent.room_id for sent in self._sent.values() if sent.give_up <= now}
         for room_id in late:
             self._take_back(room_id)
@@ -183,6 +200,7 @@ class Forward:
         elif under_way.writer != writer:
             return False
         under_way.count += 1
+        self.counts["forwarded"] += 1
         self._number += 1
         self._sent[self._number] = Sent(room_id, command, kind, now + ANSWER_S)
         raw = msgspec.Raw(msgspec.msgpack.encode(KINDS[kind].parcel(command)))
@@ -195,6 +213,7 @@ class Forward:
 
     def _take_back(self, room_id: RoomId) -> None:
         log.warning("room.taken_back", room_id=room_id)
+        self.counts["taken_back"] += 1
         self._contended.pop(room_id, None)
         self._under_way.pop(room_id, None)
         for number in [n for n, sent in self._sent.items() if sent.room_id == room_id]:
@@ -233,6 +252,7 @@ class Forward:
             return  # he takes all of them back
         found.asked[node_id] = request.number
         command = kind.make(request.by, cmd, self._limits)
+        self.counts["carried"] += 1
         command.future.add_done_callback(partial(self._reply, request))
         self._submit(room_id, command)
 
@@ -254,7 +274,7 @@ class Forward:
     def _is_shared(self, room_id: RoomId) -> bool:
         """Whether two nodes or more have had commands for the room lately, this one counted."""
         found = self._contended.get(room_id)
-        after = self._clock.monotonic() - CONTENDED_S
+        after = self._clock.monotonic() - AT_ONCE_S
         return found is not None and sum(at > after for at in found.lately.values()) > 1
 
     def _answered(self, answer: Answer) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from server.chat.announce import encode_event, member_change
 from server.chat.commands import Tell
@@ -254,6 +255,16 @@ class Relay:
                 told = rows[-1].seq if rows else told
         except AppError as fault:
             log.warning("room.not_retold", room_id=room_id, error=fault.code)
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """For /metrics."""
+        counts = {f"relay_{name}_total": n for name, n in self.forward.counts.items()}
+        return {
+            **counts,
+            "relay_caught_up_total": self.rooms.caught_up,
+            "relay_rooms": len(self.rooms.followed),
+            "relay_users": len(self.users.here),
+        }
 
     def _joined(self, user_id: UserId, room_id: RoomId) -> None:
         self.users.joined(user_id, room_id)

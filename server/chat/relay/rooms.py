@@ -66,6 +66,8 @@ class Rooms:
         tasks: TaskOwner,
     ) -> None:
         self.followed: dict[RoomId, Followed] = {}
+        self.caught_up = 0
+        """How often events had to be read from the log."""
         self._port = port
         self._log = room_log
         self._teller = teller
@@ -243,6 +245,7 @@ class Rooms:
         if found.reading is not None:
             found.again = True
         else:
+            self.caught_up += 1
             found.reading = self._tasks.start(self._read(room_id, found), "catch_up")
         return found.reading
 
