@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import msgspec
 from hubbub import packets
 
-from tests.faults.history.client import Ear, Persona
+from tests.faults.history.client import Ear
+from tests.faults.history.habits import Persona
 from tests.faults.history.load import Plan, lines, say
 from tests.faults.history.record import Closed, Live, Opened, Settled, Synced, Writer, row_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.ears import Ear
 from tests.faults.history.checker import check
-from tests.faults.history.client import Habits
+from tests.faults.history.habits import Habits
 from tests.faults.history.record import Opened, Record, Synced, read_history
 from tests.faults.history.stage import Loads, Stage
 from tests.support.cluster import Cluster

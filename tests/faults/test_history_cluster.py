@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history.client import Habits
+from tests.faults.history.habits import Habits
 from tests.faults.history.proof import Outcome, Wish, prove
 from tests.faults.history.subject import ClusterSubject
 from tests.support.cluster import Shape, running_cluster

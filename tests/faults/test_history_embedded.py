@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.history import planted
 from tests.faults.history.checker import check
-from tests.faults.history.client import Habits
+from tests.faults.history.habits import Habits
 from tests.faults.history.nemesis import Fault
 from tests.faults.history.proof import Wish, prove
 from tests.faults.history.record import Record, read_history

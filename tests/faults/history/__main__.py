@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.history.client import Habits
+from tests.faults.history.habits import Habits
 from tests.faults.history.proof import Outcome, Wish, prove
 from tests.faults.history.subject import ClusterSubject
 from tests.support.cluster import Shape, running_cluster

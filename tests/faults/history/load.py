@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.faults.history.client import Client, Habits, Persona
+from tests.faults.history.client import Client
+from tests.faults.history.habits import Habits, Persona
 from tests.faults.history.record import Writer
 
 FLUSH_S = 1.0

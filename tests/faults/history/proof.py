@@ -12,7 +12,7 @@ import aiohttp
 
 from tests.faults.history import porcupine
 from tests.faults.history.checker import check
-from tests.faults.history.client import Habits
+from tests.faults.history.habits import Habits
 from tests.faults.history.nemesis import Fault, Nemesis, schedule
 from tests.faults.history.record import Record, Writer, read_history
 from tests.faults.history.report import Report

@@ -15,7 +15,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.faults.history.client import Client, Habits, Persona
+from tests.faults.history.client import Client
+from tests.faults.history.habits import Habits, Persona
 from tests.faults.history.load import Plan
 from tests.faults.history.record import Final, Writer, row_of
 from tests.support.process import ROOT
