@@ -68,7 +68,9 @@ async def test_a_hub_that_is_killed_loses_doubles_and_reorders_nothing(
     hub: OneHub, tmp_path: Path, seed: int
 ):
     habits = Habits(rate=60, drop_every_s=3.0, page_every_s=0.3, hold_s=3.0)
-    wish = Wish(seed, SECONDS, people=4, rooms=3, processes=1, habits=habits, rest_s=(0.5, 1.5))
+    wish = Wish(
+        seed, SECONDS, people=4, rooms=3, processes=1, fill=100, habits=habits, rest_s=(0.5, 1.5)
+    )
 
     outcome = await prove(hub, wish, tmp_path)
 
