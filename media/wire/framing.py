@@ -25,10 +25,13 @@ def padded(message: bytes) -> bytes:
 
 
 class Stream:
-    """Cuts what a stream brings into messages. Holds at most one unfinished message."""
+    """Cuts what a stream brings into messages. Holds at most one unfinished message. A stream
+    begins with STUN: a client has no channel before it asked for one.
+    """
 
     def __init__(self) -> None:
         self._waiting = b""
+        self._begun = False
 
     @property
     def waiting_bytes(self) -> int:
@@ -44,7 +47,8 @@ class Stream:
             if first <= 1:
                 # The methods in use begin with 0 or 1: a stream of anything else is noise.
                 size += HEADER_BYTES
-            elif is_channel(first):
+                self._begun = True
+            elif is_channel(first) and self._begun:
                 size += CHANNEL_HEADER_BYTES
             else:
                 return None
