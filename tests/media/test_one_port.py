@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from media import api
-from media.connections import ConnectionDown, ConnectionUp, PathChosen
+from media.connections import ConnectionUp
 from tests.support.one_port import House, aiortc_peer, house
 
 

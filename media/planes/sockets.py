@@ -1,0 +1,193 @@
+"""The sockets of the plane, and what they are called outside: its candidates."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from functools import partial
+
+import ifaddr
+import msgspec
+
+from media.ice.candidates import only_private, plan_candidates, same_family
+from media.ice.reflexive import Query
+from media.planes.datagrams import DatagramSocket, bind_datagram
+from media.planes.listeners import StreamListener
+from media.planes.oneport import Link, OnePort
+from media.planes.streams import SharedListener
+from media.planes.turn import TurnPlane
+from media.wire.addresses import Address
+
+RESOLVE_S = 5.0
+
+
+class PlaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the plane listens and what it says of it."""
+
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    """Numeric; "0.0.0.0" and "::" mean each address of this machine, with a socket for each: what
+    came to one is answered from it.
+    """
+    port: int = 0
+    """UDP; 0: any."""
+    tcp_port: int | None = None
+    """ICE-TCP and TURN over TCP; None: none, 0: any."""
+    public_hosts: tuple[str, ...] = ()
+    """Numeric: how the world reaches these sockets where it is not by `hosts`, with the same ports:
+    a 1:1 NAT, a container's published ports.
+    """
+    stun_server: str = ""
+    """host:port of a STUN server that is asked for the public address; "": none."""
+
+
+class Sockets:
+    """Opened once, closed once."""
+
+    def __init__(
+        self, settings: PlaneSettings, port: OnePort, turn: TurnPlane | None = None
+    ) -> None:
+        self._settings = settings
+        self._port = port
+        self._turn = turn
+        self._datagrams: list[DatagramSocket] = []
+        self._links: dict[int, DatagramSocket] = {}
+        self._streams: SharedListener | None = None
+        self._mapped: tuple[str, int] | None = None
+        self._asking: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        """Raises OSError when an address cannot be had; nothing stays open then."""
+        try:
+            await self._listen()
+        except OSError:
+            await self.close()
+            raise
+        if self._settings.stun_server:
+            await self._ask()
+
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        for one in self._datagrams:
+            one.close()
+        self._datagrams.clear()
+        if self._streams is not None:
+            await self._streams.close()
+
+    @property
+    def udp(self) -> list[Address]:
+        return [one.address for one in self._datagrams]
+
+    @property
+    def tcp(self) -> list[Address]:
+        return self._streams.addresses if self._streams is not None else []
+
+    def local(self, link: Link) -> str:
+        """Our end of a link, for the record."""
+        bound = self._links.get(link.number)
+        host, port = (bound.address if bound is not None else self.tcp[0])[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def candidates(self) -> tuple[list[str], bool]:
+        """The lines, and whether nobody outside this network can use them."""
+        found = plan_candidates(
+            [(host, port) for host, port, *_ in self.udp],
+            public=self._settings.public_hosts,
+            mapped=self._mapped,
+            tcp_port=self.tcp[0][1] if self._streams is not None else None,
+        )
+        return [one.line() for one in found], only_private(found)
+
+    def found(self, query: Query) -> None:
+        """A STUN server has answered."""
+        if query.mapped is not None:
+            self._mapped = query.mapped[0], query.mapped[1]
+
+    async def _listen(self) -> None:
+        hosts = local_hosts(self._settings.hosts)
+        port = self._settings.port
+        for host in hosts:
+            bound = bind_datagram(host, port)
+            port = port or bound.getsockname()[1]
+            self._add(bound)
+        if self._settings.tcp_port is None:
+            return
+        listener = StreamListener(self._turn) if self._turn is not None else None
+        self._streams = SharedListener(self._port, listener)
+        tcp_port = self._settings.tcp_port
+        if tcp_port == 0 and len(hosts) > 1:
+            tcp_port = port
+        await self._streams.open(hosts, tcp_port)
+
+    def _add(self, bound: socket.socket) -> None:
+        # The link sends by the socket, and the socket's reader names the link: tied here.
+        turn = None
+        if self._turn is not None:
+            turn = self._turn.port(lambda data, address: opened.send(data, address))
+        link = self._port.add_link("udp", lambda data, address: opened.send(data, address), turn)
+        opened = DatagramSocket(
+            bound,
+            partial(self._port.arrived, link),
+            loop=asyncio.get_running_loop(),
+            drops=self._port.drops,
+        )
+        self._datagrams.append(opened)
+        self._links[link.number] = opened
+
+    async def _ask(self) -> None:
+        """The first socket of the server's family asks; without an answer nothing is offered."""
+        host, _, port = self._settings.stun_server.rpartition(":")
+        loop = asyncio.get_running_loop()
+        families = {":" in one.address[0] for one in self._datagrams}
+        try:
+            async with asyncio.timeout(RESOLVE_S):
+                found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+        except (OSError, TimeoutError, ValueError):
+            self._port.drops["stun_server"] += 1
+            return
+        servers = [
+            (str(name[0]), int(name[1])) for *_, name in found if (":" in str(name[0])) in families
+        ]
+        if servers:
+            self._port.query = Query(servers[0], loop.time())
+            self._question()
+
+    def _question(self) -> None:
+        query = self._port.query
+        if query is None or query.is_over:
+            self._port.query = None
+            return
+        loop = asyncio.get_running_loop()
+        if query.due(loop.time()):
+            asker = next(
+                one for one in self._datagrams if same_family(one.address[0], query.server[0])
+            )
+            asker.send(query.request, query.server)
+        deadline = query.next_deadline()
+        if deadline is not None:
+            self._asking = loop.call_at(deadline, self._question)
+
+
+def local_hosts(hosts: tuple[str, ...]) -> list[str]:
+    """Wildcards become this machine's addresses; link-local ones need a zone and are left out.
+    Loopback counts only where nothing else is there, or where it is named.
+    """
+    found: list[str] = []
+    for host in hosts:
+        if not ipaddress.ip_address(host).is_unspecified:
+            found.append(host)
+            continue
+        version = ipaddress.ip_address(host).version
+        ours = [one for one in _addresses() if one.version == version and not one.is_link_local]
+        real = [one for one in ours if not one.is_loopback]
+        found += [str(one) for one in real or ours]
+    return list(dict.fromkeys(found))
+
+
+def _addresses() -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    return [
+        ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
