@@ -21,7 +21,7 @@ PORT = 8080
 BACK_S = 15.0
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 NEEDS = {
-    "cassandra": "3 Cassandra nodes take about 1.9 GB, all of it about 2.7 GB, and 1 to 2 minutes",
+    "cassandra": "3 Cassandra nodes take about 2.1 GB, all of it about 2.5 GB, and 1 to 2 minutes",
     "postgres": "all of it takes about 0.5 GB, and some 10 seconds",
 }
 
