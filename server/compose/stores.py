@@ -16,6 +16,7 @@ from storage.api import (
     Check,
     DirtyRooms,
     Files,
+    OpenCalls,
     Projections,
     RoomLog,
     Shared,
@@ -153,6 +154,10 @@ class Composite:
     @property
     def accounts(self) -> Accounts:
         return self._beside.accounts
+
+    @property
+    def calls(self) -> OpenCalls:
+        return self._beside.calls
 
     @property
     def joint(self) -> bool:

@@ -23,6 +23,7 @@ from storage.api.bus import (
     Delivery,
     Fact,
 )
+from storage.api.calls import CallRow, OpenCalls
 from storage.api.files import (
     FileInfo,
     Files,
@@ -93,6 +94,7 @@ __all__ = [
     "Batch",
     "Bus",
     "BusLimits",
+    "CallRow",
     "Change",
     "Check",
     "Claim",
@@ -121,6 +123,7 @@ __all__ = [
     "Node",
     "NodePresence",
     "Nodes",
+    "OpenCalls",
     "PastSize",
     "PresenceRow",
     "Projections",

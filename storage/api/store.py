@@ -7,6 +7,7 @@ from typing import Protocol
 
 from server.kernel.ids import NodeId, RoomId, Seq
 from storage.api.accounts import Accounts
+from storage.api.calls import OpenCalls
 from storage.api.log import RoomLog
 from storage.api.projections import Projections
 
@@ -45,7 +46,7 @@ class DirtyRooms(Protocol):
 
 
 class Store(Protocol):
-    """Log, projections and accounts, opened and closed as one."""
+    """Log, projections, accounts and open calls, opened and closed as one."""
 
     @property
     def log(self) -> RoomLog: ...
@@ -55,6 +56,9 @@ class Store(Protocol):
 
     @property
     def accounts(self) -> Accounts: ...
+
+    @property
+    def calls(self) -> OpenCalls: ...
 
     @property
     def joint(self) -> bool:

@@ -8,12 +8,15 @@ from typing import TypeVar
 
 from storage.api import Check, DirtyRooms
 from storage.memory.accounts import MemoryAccounts
+from storage.memory.calls import MemoryCalls
 from storage.memory.dirty import MemoryDirtyRooms
 from storage.memory.gate import Gate
 from storage.memory.log import MemoryLog
 from storage.memory.projections import MemoryProjections
 
-_Seam = TypeVar("_Seam", MemoryLog, MemoryProjections, MemoryAccounts, MemoryDirtyRooms)
+_Seam = TypeVar(
+    "_Seam", MemoryLog, MemoryProjections, MemoryAccounts, MemoryDirtyRooms, MemoryCalls
+)
 
 
 class MemoryStore:
@@ -24,6 +27,7 @@ class MemoryStore:
         self.log = MemoryLog(self._gate)
         self.projections = MemoryProjections(self._gate, self.log)
         self.accounts = MemoryAccounts(self._gate)
+        self.calls = MemoryCalls(self._gate)
         self._dirty = MemoryDirtyRooms(self._gate) if shared else None
         self.joint = not shared
         self.checks: Mapping[str, Check] = {"store": self.check}
@@ -47,6 +51,7 @@ class MemoryStore:
         other.log = _behind(other._gate, self.log)
         other.projections = _behind(other._gate, self.projections)
         other.accounts = _behind(other._gate, self.accounts)
+        other.calls = _behind(other._gate, self.calls)
         other._dirty = _behind(other._gate, self._dirty)
         return other
 

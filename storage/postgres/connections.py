@@ -84,12 +84,40 @@ class Connections:
         return await self.run(within, limit_s=limit_s)
 
     async def run(self, work: Work[_T], *, limit_s: float | None = None) -> _T:
-        if self.closed:
+        """Waiting for a connection is no fault of the server's: it has a time limit of its own, and
+        the breaker does not count it.
+        """
+        if self.closed or self._guard.is_open:
             raise self._guard.unavailable()
-        return await self._guard.call(self._on_one(work), limit_s=limit_s)
+        limit_s = self._config.limit_s if limit_s is None else limit_s
+        connection = await self._reserve(limit_s)
+        return await self._guard.call(self._on(connection, work), limit_s=limit_s)
 
-    async def _on_one(self, work: Work[_T]) -> _T:
-        connection = await self._take()
+    async def _reserve(self, limit_s: float) -> Connection | None:
+        """An idle connection or None: room for a new one, which is kept for the caller."""
+        if not self._waiting and (self._idle or self._open < self.size):
+            return self._from_idle()
+        try:
+            async with asyncio.timeout(limit_s):
+                handed = await self._wait()
+        except TimeoutError:
+            raise self._busy() from None
+        if handed is None:
+            return self._from_idle()
+        return handed
+
+    def _from_idle(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._open -= 1
+        self._open += 1
+        return None
+
+    async def _on(self, connection: Connection | None, work: Work[_T]) -> _T:
+        if connection is None:
+            connection = await self._make()
         try:
             result = await _undaunted(work, connection)
         except BaseException as error:
@@ -105,21 +133,8 @@ class Connections:
 
     # ---- who has which ---------------------------------------------------------------------------
 
-    async def _take(self) -> Connection:
-        while True:
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-                self._open -= 1
-            if self._open < self.size:
-                return await self._make()
-            handed = await self._wait()
-            if handed is not None:
-                return handed
-
     async def _make(self) -> Connection:
-        self._open += 1
+        """In the place that was reserved."""
         try:
             connection = await connect_primary(self._config, self._config.limit_s)
         except BaseException as error:
@@ -135,7 +150,7 @@ class Connections:
     async def _wait(self) -> Connection | None:
         """A connection that another call gives back, or None: there is room for a new one."""
         if len(self._waiting) >= MAX_WAITING:
-            raise Unavailable("The database is overloaded. Try again later.", retry_after_s=1.0)
+            raise self._busy()
         waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
@@ -148,6 +163,10 @@ class Connections:
                 else:
                     self._release(handed, sound=True)
             raise
+
+    @staticmethod
+    def _busy() -> Unavailable:
+        return Unavailable("The database is overloaded. Try again later.", retry_after_s=1.0)
 
     def _release(self, connection: Connection, *, sound: bool) -> None:
         if sound and not self.closed and not connection.is_closed():

@@ -9,6 +9,7 @@ from server.kernel.config import Postgres
 from server.kernel.errors import Unavailable
 from storage.api import Check
 from storage.postgres.accounts import PostgresAccounts
+from storage.postgres.calls import PostgresCalls
 from storage.postgres.connections import CannotOpen, Connections
 from storage.postgres.dirty import PostgresDirty
 from storage.postgres.log import PostgresLog
@@ -28,6 +29,7 @@ class PostgresStore:
         self.log = PostgresLog(connections)
         self.projections = PostgresProjections(connections, beside_log=beside_log)
         self.accounts = PostgresAccounts(connections)
+        self.calls = PostgresCalls(connections)
         self.dirty = PostgresDirty(connections)
         self.joint = False
         self.checks: Mapping[str, Check] = {"postgres": self.check}

@@ -13,6 +13,7 @@ from storage.api import Check, DirtyRooms
 from storage.api.bus import BusLimits
 from storage.sqlite.accounts import SqliteAccounts
 from storage.sqlite.bus import Group, SqliteBus, end_leases, load_groups
+from storage.sqlite.calls import SqliteCalls
 from storage.sqlite.connection import open_writer
 from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_private
 from storage.sqlite.log import SqliteLog
@@ -45,6 +46,7 @@ class SqliteStore:
         self.log = SqliteLog(writer, readers)
         self.projections = SqliteProjections(writer, readers)
         self.accounts = SqliteAccounts(writer, readers)
+        self.calls = SqliteCalls(writer, readers)
         self.bus = SqliteBus(writer, readers, clock=clock, groups=groups, limits=bus_limits)
         self.joint = True
         self.dirty: DirtyRooms | None = None

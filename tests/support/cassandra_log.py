@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from server.kernel.clock import Clock
 from server.kernel.config import Cassandra
-from storage.api import Accounts, Check, DirtyRooms, Projections, RoomLog
+from storage.api import Accounts, Check, DirtyRooms, OpenCalls, Projections, RoomLog
 from storage.cassandra import CassandraLog, open_cassandra
 from storage.memory import open_memory
 from tests.support.servers.cassandra import SharedCassandra, rows_of
@@ -81,6 +81,10 @@ class LogBesideMemory:
     @property
     def accounts(self) -> Accounts:
         return self._beside.accounts
+
+    @property
+    def calls(self) -> OpenCalls:
+        return self._beside.calls
 
     async def check(self) -> None:
         await self._log.check()
