@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from server.chat.announce import Announcer
@@ -40,9 +40,11 @@ from server.kernel.events import Context
 from server.kernel.ids import Ids, RoomId, UserId
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
-from storage.api import Event, Membership, Store
+from storage.api import Event, LogHead, Membership, Store
 
 TICK_S = 0.25
+SYNCS_AT_ONCE = 16
+"""A sync is some reads of the store; more at once only wait there."""
 
 
 class Chat:
@@ -82,6 +84,7 @@ class Chat:
         self._typing = Typing(everybody, clock)
         self._receipts = Receipts(store, everybody, clock)
         self.announcer = Announcer(outlet, self._typing, self._updated)
+        self._syncing = asyncio.Semaphore(SYNCS_AT_ONCE)
         self.upkeep = Upkeep(store, clock, config.log, self.carry_out)
         stored = self.announcer.events if relay is None else relay.stored
         self.writers = Writers(self.desk, stored, clock=clock, tasks=tasks, relay=relay)
@@ -151,9 +154,18 @@ class Chat:
         return await read_history(self.store, state, member, query, now_ms=now_ms)
 
     async def sync(self, ctx: Context, cmd: Sync) -> Synced:
+        """Few at once, in the order they come: thousands that resume together must not keep each
+        other, and everybody else, from the store.
+        """
+        async with self._syncing:
+            return await self._sync(ctx, cmd)
+
+    async def _sync(self, ctx: Context, cmd: Sync) -> Synced:
         after = RoomId(cmd.after) if isinstance(cmd.after, str) else None
         views = await self.views(ctx.user_id, after=after, limit=501)
-        joined = set(await self.store.projections.room_ids_of(ctx.user_id)) if cmd.rooms else set()
+        joined = {RoomId(view.id) for view in views}
+        if cmd.rooms.keys() - joined and (after is not None or len(views) > 500):
+            joined = set(await self.store.projections.room_ids_of(ctx.user_id))
         now_ms = self.clock.now_ms()
         return await sync_rooms(
             self.store, views, cmd, viewer=ctx.user_id, joined=joined, now_ms=now_ms
@@ -170,18 +182,19 @@ class Chat:
         """The user's rooms in order of their ids, as he has them at their heads."""
         read = self.store.projections.memberships
         found = await read(user_id, after=after, limit=limit, only=only)
-        late = await self._late(found)
+        heads = await self.store.log.heads([membership.room.id for membership in found])
+        late = self._late(found, heads)
         if late:
             await asyncio.gather(*(self.flush(room_id) for room_id in late))
             found = await read(user_id, after=after, limit=limit, only=only)
-        return await view_memberships(self.store, found)
+            heads = await self.store.log.heads([membership.room.id for membership in found])
+        return await view_memberships(self.store, found, heads)
 
-    async def _late(self, found: Sequence[Membership]) -> list[RoomId]:
+    def _late(self, found: Sequence[Membership], heads: Mapping[RoomId, LogHead]) -> list[RoomId]:
         """Rooms whose projection does not know yet all that their log says."""
         if self.relay is None:
             states = {m.room.id: self.writers.state(m.room.id) for m in found}
             return lagging(states, [membership.member for membership in found])
-        heads = await self.store.log.heads([membership.room.id for membership in found])
         return [
             m.room.id for m in found if m.room.id in heads and heads[m.room.id].head > m.applied
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from server.chat.shapes import ListedEvent, RoomView, StateView, UserView
 from server.chat.state import RoomState
-from server.kernel.ids import UserId
+from server.kernel.ids import RoomId, UserId
 from storage.api import (
     Event,
     LogHead,
@@ -55,10 +55,10 @@ def head_of(state: RoomState) -> LogHead:
     return LogHead(state.log_id, state.head, state.first_seq, state.n)
 
 
-async def view_memberships(store: Store, found: Sequence[Membership]) -> list[RoomView]:
-    """Rooms with their heads and unread counts, in two reads for all of them."""
-    ids = [membership.room.id for membership in found]
-    heads = await store.log.heads(ids)
+async def view_memberships(
+    store: Store, found: Sequence[Membership], heads: Mapping[RoomId, LogHead]
+) -> list[RoomView]:
+    """Rooms with their unread counts, in one read for all of them."""
     points = [(m.room.id, m.member.read_seq) for m in found]
     counts = await store.log.counts(points)
     return [

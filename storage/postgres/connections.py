@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -90,21 +91,34 @@ class Connections:
         if self.closed or self._guard.is_open:
             raise self._guard.unavailable()
         limit_s = self._config.limit_s if limit_s is None else limit_s
-        connection = await self._reserve(limit_s)
-        return await self._guard.call(self._on(connection, work), limit_s=limit_s)
+        place = Place(await self._reserve(limit_s))
+        try:
+            return await self._guard.call(self._on(place, work), limit_s=limit_s)
+        finally:
+            if not place.used:  # the breaker opened while we waited
+                self._give_back(place.connection)
 
     async def _reserve(self, limit_s: float) -> Connection | None:
         """An idle connection or None: room for a new one, which is kept for the caller."""
-        if not self._waiting and (self._idle or self._open < self.size):
+        if self._idle or self._open < self.size:
             return self._from_idle()
         try:
             async with asyncio.timeout(limit_s):
-                handed = await self._wait()
+                while True:
+                    handed = await self._wait()
+                    if handed is not None:
+                        return handed
+                    if self._idle or self._open < self.size:
+                        return self._from_idle()
         except TimeoutError:
             raise self._busy() from None
-        if handed is None:
-            return self._from_idle()
-        return handed
+
+    def _give_back(self, connection: Connection | None) -> None:
+        if connection is not None:
+            self._release(connection, sound=True)
+        else:
+            self._open -= 1
+            self._hand_over(None)
 
     def _from_idle(self) -> Connection | None:
         while self._idle:
@@ -115,9 +129,9 @@ class Connections:
         self._open += 1
         return None
 
-    async def _on(self, connection: Connection | None, work: Work[_T]) -> _T:
-        if connection is None:
-            connection = await self._make()
+    async def _on(self, place: Place, work: Work[_T]) -> _T:
+        place.used = True
+        connection = place.connection or await self._make()
         try:
             result = await _undaunted(work, connection)
         except BaseException as error:
@@ -202,6 +216,14 @@ class Connections:
                 waiting.set_exception(self._guard.unavailable())
         self._waiting.clear()
         await asyncio.gather(*map(_say_goodbye, idle))
+
+
+@dataclass(slots=True)
+class Place:
+    """Of one call: a connection, or room for a new one. `used`: the call has begun."""
+
+    connection: Connection | None
+    used: bool = False
 
 
 class Unstorable(ValueError):
