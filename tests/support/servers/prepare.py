@@ -15,6 +15,7 @@ from tests.support.servers.base import Missing, apt_install
 PACKAGES = {
     "chromium": "chromium", "haproxy": "haproxy", "redis-cli": "redis-tools",
     "faketime": "faketime", "openssl": "openssl", "ip": "iproute2",
+    "turnutils_uclient": "coturn",
 }  # fmt: skip
 
 
