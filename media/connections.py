@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from server.kernel.ids import DeviceId
+from server.kernel.ids import DeviceId, UserId
 
 Role = Literal["client", "server"]
 
@@ -80,7 +80,13 @@ class CloseConnection(msgspec.Struct, frozen=True, tag="close_connection"):
     connection_id: str
 
 
-ConnectionCommand = OpenConnection | KnowRemote | RestartIce | CloseConnection
+class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
+    """His TURN allocations end; his credentials are the hub's to stop signing."""
+
+    user_id: UserId
+
+
+ConnectionCommand = OpenConnection | KnowRemote | RestartIce | CloseConnection | RevokeUser
 
 # ---- reports -------------------------------------------------------------------------------------
 

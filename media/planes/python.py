@@ -17,6 +17,7 @@ from media.connections import (
     PathChosen,
     PlaneReady,
     RestartIce,
+    RevokeUser,
 )
 from media.dtls.certificate import Certificate, new_certificate
 from media.dtls.context import new_context
@@ -29,6 +30,7 @@ from media.planes.connection import Connection
 from media.planes.oneport import OnePort
 from media.planes.reports import Command, Report, Reports
 from media.planes.sockets import PlaneSettings, Sockets
+from media.turn.exchange import UserRevoked
 
 STATS_S = 5.0
 
@@ -77,6 +79,9 @@ class PythonPlane:
                 self._restart(command)
             case CloseConnection(name):
                 self._close(name)
+            case RevokeUser(user):
+                if self._sockets.turn is not None:
+                    self._sockets.turn.give(UserRevoked(user))
             case _:
                 for connection in self._calls.command(command, self._port.connections.values()):
                     self._close(connection.id)

@@ -17,9 +17,32 @@ from media.planes.listeners import StreamListener
 from media.planes.oneport import Link, OnePort
 from media.planes.streams import SharedListener
 from media.planes.turn import TurnPlane
+from media.turn.settings import OwnAddress, RelayHost, TurnSettings
 from media.wire.addresses import Address
+from server.kernel.logs import Secret
 
 RESOLVE_S = 5.0
+
+
+class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The TURN server behind the same ports; what is not here has `TurnSettings`' default."""
+
+    secrets: tuple[str, ...]
+    """Sign time-limited credentials; several while one is being replaced."""
+    bind: str = "127.0.0.1"
+    """Where relay sockets are bound; numeric."""
+    public: str = "127.0.0.1"
+    """What clients and peers see of them; numeric."""
+    bind6: str = ""
+    public6: str = ""
+    realm: str = "hubbub"
+    first_port: int = 49_152
+    last_port: int = 65_535
+    allowed_peers: tuple[str, ...] = ()
+    user_bps: int = 20_000_000
+
+    def __repr__(self) -> str:
+        return f"TurnOptions({self.public})"
 
 
 class PlaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,17 +62,16 @@ class PlaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     stun_server: str = ""
     """host:port of a STUN server that is asked for the public address; "": none."""
+    turn: TurnOptions | None = None
 
 
 class Sockets:
     """Opened once, closed once."""
 
-    def __init__(
-        self, settings: PlaneSettings, port: OnePort, turn: TurnPlane | None = None
-    ) -> None:
+    def __init__(self, settings: PlaneSettings, port: OnePort) -> None:
         self._settings = settings
         self._port = port
-        self._turn = turn
+        self.turn: TurnPlane | None = None
         self._datagrams: list[DatagramSocket] = []
         self._links: dict[int, DatagramSocket] = {}
         self._streams: SharedListener | None = None
@@ -74,6 +96,8 @@ class Sockets:
         self._datagrams.clear()
         if self._streams is not None:
             await self._streams.close()
+        if self.turn is not None:
+            self.turn.close()
 
     @property
     def udp(self) -> list[Address]:
@@ -107,24 +131,53 @@ class Sockets:
     async def _listen(self) -> None:
         hosts = local_hosts(self._settings.hosts)
         port = self._settings.port
-        for host in hosts:
-            bound = bind_datagram(host, port)
-            port = port or bound.getsockname()[1]
+        found: list[socket.socket] = []
+        try:
+            for host in hosts:
+                found.append(bind_datagram(host, port))
+                port = port or found[0].getsockname()[1]
+        except OSError:
+            for bound in found:
+                bound.close()
+            raise
+        if self._settings.turn is not None:
+            self.turn = TurnPlane(self._turn_settings(self._settings.turn, found))
+        for bound in found:
             self._add(bound)
-        if self._settings.tcp_port is None:
-            return
-        listener = StreamListener(self._turn) if self._turn is not None else None
+        if self._settings.tcp_port is not None:
+            # One number for several addresses has to be chosen before.
+            shared = port if len(hosts) > 1 else 0
+            await self._listen_streams(hosts, self._settings.tcp_port or shared)
+
+    async def _listen_streams(self, hosts: list[str], port: int) -> None:
+        listener = StreamListener(self.turn) if self.turn is not None else None
         self._streams = SharedListener(self._port, listener)
-        tcp_port = self._settings.tcp_port
-        if tcp_port == 0 and len(hosts) > 1:
-            tcp_port = port
-        await self._streams.open(hosts, tcp_port)
+        await self._streams.open(hosts, port)
+
+    def _turn_settings(self, options: TurnOptions, bound: list[socket.socket]) -> TurnSettings:
+        relays = [RelayHost(options.bind, options.public)]
+        if options.bind6:
+            relays.append(RelayHost(options.bind6, options.public6 or options.bind6))
+        own = []
+        for host, port, *_ in (one.getsockname() for one in bound):
+            names = [one for one in self._settings.public_hosts if same_family(one, host)]
+            own += [OwnAddress((name, port), (host, port)) for name in [*names, host]]
+        return TurnSettings(
+            relays=tuple(relays),
+            realm=options.realm,
+            secrets=tuple(Secret(secret) for secret in options.secrets),
+            first_port=options.first_port,
+            last_port=options.last_port,
+            own=tuple(own),
+            allowed_peers=options.allowed_peers,
+            user_bps=options.user_bps,
+        )
 
     def _add(self, bound: socket.socket) -> None:
         # The link sends by the socket, and the socket's reader names the link: tied here.
         turn = None
-        if self._turn is not None:
-            turn = self._turn.port(lambda data, address: opened.send(data, address))
+        if self.turn is not None:
+            turn = self.turn.port(lambda data, address: opened.send(data, address))
         link = self._port.add_link("udp", lambda data, address: opened.send(data, address), turn)
         opened = DatagramSocket(
             bound,

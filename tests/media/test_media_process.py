@@ -1,0 +1,144 @@
+"""The media process as a child: the same transport behind a Unix socket, and its death."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from media import api
+from media.connections import ConnectionUp, PlaneReady
+from media.planes.child import ChildPlane
+from media.planes.frames import FRAME_BYTES, Configure, Torn, encode, read_command
+from media.planes.sockets import PlaneSettings
+from tests.support.one_port import CALL, DEVICE, House, Peer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+SETTINGS = PlaneSettings(hosts=("127.0.0.1",), tcp_port=0)
+
+
+class ChildHouse(House):
+    """Knows the port from what the child told."""
+
+    @property
+    def udp(self) -> tuple[str, int]:
+        (ready,) = [one for one in self.told if isinstance(one, PlaneReady)][-1:]
+        words = ready.candidates[0].split()
+        return words[4], int(words[5])
+
+    def admit(self) -> None:
+        self.plane.command(api.OpenCall(CALL, 1))
+        self.plane.command(api.AddPeer(CALL, DEVICE, "user"))
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[ChildHouse]:
+    plane = ChildPlane(Configure(SETTINGS, log_level="warning"))
+    plane.start()
+    made = ChildHouse(plane)
+    try:
+        await made.ready()
+        made.admit()
+        yield made
+    finally:
+        await made.close()
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    made = Peer()
+    yield made
+    made.close()
+
+
+async def test_packets_come_back_through_a_child(opened: ChildHouse, peer: Peer) -> None:
+    await peer.connects(opened)
+    sent = peer.says(1)
+
+    assert await peer.hears() == sent
+    assert await opened.hears(ConnectionUp)
+    assert await opened.hears(api.PeerConnected) == api.PeerConnected(CALL, DEVICE)
+
+
+async def test_a_killed_child_is_noticed_and_replaced_within_seconds(
+    opened: ChildHouse, peer: Peer
+) -> None:
+    await peer.connects(opened)
+    first = opened.plane.pid
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: opened.plane._writer is None or opened.plane.pid != first)
+    noticed = loop.time() - began
+    await until(lambda: len(opened.heard(api.PlaneStarted)) == 2)
+    opened.admit()
+    await until(lambda: len(opened.heard(PlaneReady)) == 2)
+    await peer.connects(opened)
+
+    assert noticed < 1.0
+    assert opened.plane.pid != first
+    assert opened.plane.starts == 2
+
+
+async def test_a_child_ends_with_its_hub(opened: ChildHouse) -> None:
+    pid = opened.plane.pid
+
+    await opened.plane.close()
+
+    assert opened.plane._process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_commands_while_there_is_no_child_are_dropped() -> None:
+    plane = ChildPlane(Configure(SETTINGS))
+
+    plane.command(api.OpenCall(CALL, 1))
+
+    await plane.close()
+    assert plane.starts == 0
+
+
+async def test_a_port_that_is_taken_is_told_and_tried_again() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        settings = PlaneSettings(hosts=("127.0.0.1",), port=taken.getsockname()[1])
+        plane = ChildPlane(Configure(settings, log_level="error"))
+        plane.start()
+        try:
+            await until(lambda: plane.refused, 15)
+            taken.close()
+            async with asyncio.timeout(15):
+                reports = await plane.reports()
+        finally:
+            await plane.close()
+
+    assert reports[0] == api.PlaneStarted()
+    assert plane.refused is None
+
+
+@pytest.mark.parametrize(
+    "bytes_in",
+    [b"", b"\0\0", (FRAME_BYTES + 1).to_bytes(4, "big"), b"\0\0\0\1\xc1", b"\0\0\0\2{}"],
+)
+async def test_what_is_no_frame_ends_the_reading(bytes_in: bytes) -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(bytes_in)
+    reader.feed_eof()
+
+    with pytest.raises(Torn):
+        await read_command(reader)
+
+
+async def test_a_command_survives_the_wire() -> None:
+    reader = asyncio.StreamReader()
+    command = api.AddPeer(CALL, DEVICE, "user")
+    reader.feed_data(encode(command) * 2)
+
+    assert [await read_command(reader), await read_command(reader)] == [command, command]
