@@ -126,4 +126,4 @@ async def test_presence_is_right_10_s_after_redis_forgot_everything(house: House
     await until(lambda: alice.statuses == right, PRESENCE_S)
     late = await house.comes(0, 1)
     await late.watch(bob.person, carol, dave)
-    assert late.statuses == right
+    await until(lambda: late.statuses == right, PRESENCE_S)  # his own hub may still wait for carol

@@ -156,7 +156,7 @@ class Line:
         return self._asks(End(self._by(name), self.last, facts.role))
 
     def signals(self, name: str, to: str, what: str = "offer") -> Output:
-        raw = msgspec.Raw(msgspec.json.encode(what))
+        raw = msgspec.json.encode(what)
         return self._asks(Signal(self._by(name), self.last, DeviceId(to), raw))
 
     def mutes(self, name: str, track: str = "mic", muted: bool = True) -> Output:

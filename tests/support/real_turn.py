@@ -84,10 +84,6 @@ def _echo(host: str, turn: RealTurn) -> list[DatagramSocket]:
 
 
 def _echoing(bound: socket.socket) -> DatagramSocket:
-    peer = DatagramSocket(
-        bound,
-        lambda data, address: peer.send(data, address),
-        loop=asyncio.get_running_loop(),
-        drops=Counter(),
-    )
+    peer = DatagramSocket(bound, loop=asyncio.get_running_loop(), drops=Counter())
+    peer.read(peer.send)
     return peer

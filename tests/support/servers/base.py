@@ -138,7 +138,16 @@ class Process:
         os.kill(self.pid, number)
 
     def freeze(self) -> None:
+        """SIGSTOP, and wait until all of its threads have stopped."""
         self.signal(signal.SIGSTOP)
+        give_up = time.monotonic() + STOP_S
+        while not self._frozen() and time.monotonic() < give_up:
+            time.sleep(0.005)
+
+    def _frozen(self) -> bool:
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        states = [task.read_text().rsplit(")", 1)[1].split()[0] for task in tasks]
+        return all(state in "TtZX" for state in states)
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
