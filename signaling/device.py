@@ -44,7 +44,7 @@ class Device:
 
     def hold(self, signal: Carried) -> bool:
         """False: too much waits already."""
-        size = len(bytes(signal.signal)) + sum(len(bytes(held.signal)) for held in self.held)
+        size = len(signal.signal) + sum(len(held.signal) for held in self.held)
         if len(self.held) >= HELD_SIGNALS or size > HELD_BYTES:
             return False
         self.held.append(signal)

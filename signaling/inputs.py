@@ -1,4 +1,7 @@
-"""What the call core is told. Commands were checked for their shape; their rooms were read."""
+"""What the call core is told. Commands were checked for their shape; their rooms were read.
+
+What another node may tell has a tag.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,7 @@ class RoomFacts(msgspec.Struct, frozen=True):
     may_call: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True, tag="start"):
     """`call_id`: the id if it becomes a new call."""
 
     by: Caller
@@ -52,61 +54,53 @@ class Start:
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(msgspec.Struct, frozen=True, tag="accept"):
     by: Caller
     call_id: str
     room: RoomFacts
     take_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decline:
+class Decline(msgspec.Struct, frozen=True, tag="decline"):
     by: Caller
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
     by: Caller
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True, tag="end"):
     by: Caller
     call_id: str
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True, tag="signal"):
     by: Caller
     call_id: str
     to_device_id: DeviceId
-    signal: msgspec.Raw
+    signal: bytes
+    """JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(msgspec.Struct, frozen=True, tag="mute"):
     by: Caller
     call_id: str
     track_id: str
     muted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SocketUp:
+class SocketUp(msgspec.Struct, frozen=True, tag="socket_up"):
     by: Caller
 
 
-@dataclass(frozen=True, slots=True)
-class SocketDown:
+class SocketDown(msgspec.Struct, frozen=True, tag="socket_down"):
     by: Caller
 
 
-@dataclass(frozen=True, slots=True)
-class MemberOut:
+class MemberOut(msgspec.Struct, frozen=True, tag="member_out"):
     """Left the room or was removed from it."""
 
     room_id: RoomId

@@ -72,7 +72,8 @@ class Carried:
     to: At
     call_id: str
     from_device_id: DeviceId
-    signal: msgspec.Raw
+    signal: bytes
+    """JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def refuse_end(call: Call, cmd: End) -> Refused | None:
 def refuse_signal(call: Call, cmd: Signal) -> Refused | None:
     if cmd.by.device_id not in call.devices:
         return not_in(call)
-    if len(bytes(cmd.signal)) > SIGNAL_BYTES:
+    if len(cmd.signal) > SIGNAL_BYTES:
         text = f"A signal has at most {SIGNAL_BYTES} bytes."
         return Refused(TooLarge(text, field="signal"), "signal_too_large")
     if cmd.to_device_id not in call.devices or cmd.to_device_id == cmd.by.device_id:

@@ -1,0 +1,57 @@
+"""Where clients find STUN and TURN, and what lets them in for a while."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.kernel.ids import UserId
+
+SECRET_NAME = "turn"
+SECRET_BYTES = 32
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`RTCIceServer` of the W3C."""
+
+    urls: tuple[str, ...]
+    username: str | UnsetType = UNSET
+    credential: str | UnsetType = UNSET
+
+
+class Tickets:
+    """Makes `ice_servers` for a user.
+
+    The password is what a TURN server that shares `secret` computes too: base64 (RFC 4648, section
+    4) of HMAC-SHA1 over the username, which is `expiry:user_id`, expiry in seconds since the epoch.
+
+    Args:
+        secret: of the store's `accounts.secret(SECRET_NAME, ...)`; its bytes are the key.
+        ttl_s: longer than calls are: an allocation is refreshed with the ticket it was made with.
+
+    Source: draft-uberti-behave-turn-rest-00, section 2.2.
+    """
+
+    def __init__(
+        self, secret: bytes, *, stun: tuple[str, ...], turn: tuple[str, ...], ttl_s: int = 86_400
+    ) -> None:
+        self._secret = secret
+        self._stun = stun
+        self._turn = turn
+        self._ttl_s = ttl_s
+
+    def ice_servers(self, user_id: UserId, now_ms: int) -> tuple[IceServer, ...]:
+        servers = [IceServer(self._stun)] if self._stun else []
+        if self._turn:
+            username = f"{now_ms // 1000 + self._ttl_s}:{user_id}"
+            servers.append(IceServer(self._turn, username, password(self._secret, username)))
+        return tuple(servers)
+
+
+def password(secret: bytes, username: str) -> str:
+    digest = hmac.digest(secret, username.encode(), hashlib.sha1)
+    return base64.b64encode(digest).decode()

@@ -1,0 +1,66 @@
+"""What compose takes from calls: the service with its events bound to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from media.api import PacketPlane
+from server.kernel.clock import Clock
+from server.kernel.events import BoundEvent
+from server.kernel.ids import Ids, NodeId
+from server.kernel.outlet import Outlet
+from server.kernel.tasks import TaskOwner
+from signaling.handlers import events
+from signaling.ports import CallLog, Rooms
+from signaling.rules import CallLimits
+from signaling.service import Calls
+from signaling.tickets import SECRET_BYTES, SECRET_NAME, Tickets
+from storage.api import Store
+
+__all__ = ["FEATURE", "CallsPart", "build", "events"]
+
+FEATURE = "calls"
+"""What `GET /api/v1/server` announces."""
+
+
+class CallsPart(Calls):
+    """Calls with what the hub serves of them."""
+
+    events: Sequence[BoundEvent] = ()
+
+
+async def build(
+    store: Store,
+    *,
+    rooms: Rooms,
+    call_log: CallLog,
+    outlet: Outlet,
+    stun: tuple[str, ...],
+    turn: tuple[str, ...],
+    clock: Clock,
+    ids: Ids,
+    tasks: TaskOwner,
+    limits: CallLimits | None = None,
+    plane: PacketPlane | None = None,
+    node_id: NodeId = NodeId(""),
+) -> CallsPart:
+    """Running calls, those of an earlier process among them. `close` must end before `tasks` and
+    the store are closed.
+
+    `stun`, `turn`: URLs of RFC 7064 and 7065 that clients can reach; the TURN server checks tickets
+    with the secret of `turn_secret`.
+    """
+    tickets = Tickets(await turn_secret(store), stun=stun, turn=turn)
+    calls = CallsPart(
+        rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
+        tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id,
+    )  # fmt: skip
+    calls.events = events.bind(calls)
+    await calls.start()
+    return calls
+
+
+async def turn_secret(store: Store) -> bytes:
+    """One for the whole server, made when first asked for."""
+    return await store.accounts.secret(SECRET_NAME, os.urandom(SECRET_BYTES))
