@@ -52,29 +52,29 @@ def bind_all(host: str, ports: tuple[int, ...]) -> list[socket.socket] | None:
 
 
 class DatagramSocket:
-    """Owns `bound`: calls `arrived` for each datagram; `send` never blocks and never raises: what
+    """Owns `bound`. `read` says who gets each datagram; `send` never blocks and never raises: what
     the system does not take is counted in `drops`.
     """
 
     def __init__(
         self,
         bound: socket.socket,
-        arrived: Callable[[bytes, Address], object],
         *,
         loop: asyncio.AbstractEventLoop,
         drops: Counter[str],
     ) -> None:
         self._socket = bound
-        self._arrived = arrived
         self._loop = loop
         self._drops = drops
         self._sendto = bound.sendto
-        loop.add_reader(bound.fileno(), self._readable)
 
     @property
     def address(self) -> Address:
         name: Address = self._socket.getsockname()
         return name
+
+    def read(self, arrived: Callable[[bytes, Address], object]) -> None:
+        self._loop.add_reader(self._socket.fileno(), self._readable, arrived)
 
     def send(self, data: bytes, address: Address) -> None:
         try:
@@ -104,8 +104,8 @@ class DatagramSocket:
         else:
             self._socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, how)
 
-    def _readable(self) -> None:
-        recvfrom, arrived = self._socket.recvfrom, self._arrived
+    def _readable(self, arrived: Callable[[bytes, Address], object]) -> None:
+        recvfrom = self._socket.recvfrom
         try:
             for _ in range(READS):
                 arrived(*recvfrom(_READ_BYTES))

@@ -22,11 +22,9 @@ CONNECTIONS_PER_HOST = 100
 
 def listen_datagrams(plane: TurnPlane, host: str, port: int) -> DatagramSocket:
     """Raises OSError when the address cannot be had."""
-    bound = bind_datagram(host, port)
     loop = asyncio.get_running_loop()
-    # The port's send is the socket's, and the socket's reader is the port's: tied here.
-    turn = plane.port(lambda data, address: listener.send(data, address))
-    listener = DatagramSocket(bound, turn.datagram, loop=loop, drops=plane.drops)
+    listener = DatagramSocket(bind_datagram(host, port), loop=loop, drops=plane.drops)
+    listener.read(plane.port(listener.send).datagram)
     return listener
 
 

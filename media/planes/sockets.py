@@ -174,17 +174,11 @@ class Sockets:
         )
 
     def _add(self, bound: socket.socket) -> None:
-        # The link sends by the socket, and the socket's reader names the link: tied here.
-        turn = None
-        if self.turn is not None:
-            turn = self.turn.port(lambda data, address: opened.send(data, address))
-        link = self._port.add_link("udp", lambda data, address: opened.send(data, address), turn)
-        opened = DatagramSocket(
-            bound,
-            partial(self._port.arrived, link),
-            loop=asyncio.get_running_loop(),
-            drops=self._port.drops,
-        )
+        loop, drops = asyncio.get_running_loop(), self._port.drops
+        opened = DatagramSocket(bound, loop=loop, drops=drops)
+        turn = self.turn.port(opened.send) if self.turn is not None else None
+        link = self._port.add_link("udp", opened.send, turn)
+        opened.read(partial(self._port.arrived, link))
         self._datagrams.append(opened)
         self._links[link.number] = opened
 

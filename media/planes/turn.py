@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from media.planes.datagrams import DatagramSocket, bind_all
@@ -14,7 +14,6 @@ from media.turn import exchange as x
 from media.turn.server import TurnServer
 from media.turn.settings import TurnSettings
 from media.wire.addresses import Address
-from media.wire.framing import is_channel
 from server.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -47,16 +46,13 @@ class TurnPlane:
         """For one UDP socket, or one connection. `send` must neither block nor raise."""
         self._numbers += 1
         self._ports[self._numbers] = send
-        return TurnPort(self, self._core, number=self._numbers)
+        return TurnPort(self, self._core, self._relays, number=self._numbers)
 
     def give(self, given: x.Input) -> None:
         """One input to the core, and everything that follows from it."""
         for output in self._core.handle(given, self._loop.time()):
             self._perform(output)
         self._arm()
-
-    def relay(self, relay: int, peer: Address, data: bytes) -> None:
-        self._relays[relay].send(data, peer)
 
     def forget(self, port: int) -> None:
         self._ports.pop(port, None)
@@ -101,17 +97,17 @@ class TurnPlane:
             self.give(x.RelaysRefused(wanted.relays))
             return
         for relay, one in zip(wanted.relays, bound, strict=True):
-            self._relays[relay] = DatagramSocket(
-                one, partial(self._from_peer, relay), loop=self._loop, drops=self.drops
-            )
-            self._relays[relay].allow_fragments()
+            opened = DatagramSocket(one, loop=self._loop, drops=self.drops)
+            opened.allow_fragments()
+            opened.read(partial(self._from_peer, relay))
+            self._relays[relay] = opened
         self.give(x.RelaysOpened(wanted.relays))
 
     def _from_peer(self, relay: int, data: bytes, peer: Address) -> None:
         back = self._core.from_peer(relay, peer, data, self._loop.time())
         if back is not None:
             (port, client), message = back
-            self._answer(port, client, message)
+            self._ports[port](message, client)
 
     def _arm(self) -> None:
         deadline = self._core.next_deadline()
@@ -131,18 +127,28 @@ class TurnPlane:
 class TurnPort:
     """Where the datagrams of one socket (or the messages of one connection) come in."""
 
-    def __init__(self, plane: TurnPlane, core: TurnServer, *, number: int) -> None:
+    def __init__(
+        self,
+        plane: TurnPlane,
+        core: TurnServer,
+        relays: Mapping[int, DatagramSocket],
+        *,
+        number: int,
+    ) -> None:
         self._plane = plane
         self._core = core
+        self._relays = relays
         self._number = number
         self._time = asyncio.get_running_loop().time
 
     def datagram(self, data: bytes, address: Address) -> None:
         """STUN or ChannelData; anything else is counted and dropped."""
-        if data and is_channel(data[0]):
+        # As `is_channel` says, without the call: here comes every packet.
+        if data and data[0] & 0xC0 == 0x40:
             out = self._core.channel_data((self._number, address), data, self._time())
             if out is not None:
-                self._plane.relay(*out)
+                relay, peer, payload = out
+                self._relays[relay].send(payload, peer)
             return
         self._plane.give(x.FromClient((self._number, address), data))
 

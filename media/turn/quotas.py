@@ -9,16 +9,16 @@ IDLE_USERS = 10_000
 class Meter:
     """A bucket of bytes that fills at `bps` and holds one second of it; 0: no limit."""
 
-    __slots__ = ("_at", "_bytes_per_s", "_level")
+    __slots__ = ("_at", "_level", "bytes_per_s")
 
     def __init__(self, bps: int) -> None:
-        self._bytes_per_s = bps / 8
-        self._level = self._bytes_per_s
+        self.bytes_per_s = bps / 8
+        self._level = self.bytes_per_s
         self._at = float("-inf")
 
-    def take(self, size: int, now: float) -> bool:
+    def may_relay(self, size: int, now: float) -> bool:
         """False: the packet is over the limit and nothing was taken."""
-        rate = self._bytes_per_s
+        rate = self.bytes_per_s
         if not rate:
             return True
         level = self._level + (now - self._at) * rate
@@ -33,20 +33,23 @@ class Meter:
 
 
 class User:
-    """What one user holds; shared by all allocations of his."""
+    """What one user holds; shared by all allocations of his. `may_relay` asks his bucket, and the
+    one of all where there is one.
+    """
 
-    __slots__ = ("_meter", "_total", "allocations", "user_id")
+    __slots__ = ("_meter", "_total", "allocations", "may_relay", "user_id")
 
     def __init__(self, user_id: str, meter: Meter, total: Meter | None) -> None:
         self.user_id = user_id
         self.allocations = 0
         self._meter = meter
         self._total = total
+        # Once for each packet: without a limit of all, straight to the user's own.
+        self.may_relay = meter.may_relay if total is None else self._both
 
-    def may_relay(self, size: int, now: float) -> bool:
-        if not self._meter.take(size, now):
-            return False
-        return self._total is None or self._total.take(size, now)
+    def _both(self, size: int, now: float) -> bool:
+        total = self._total
+        return self._meter.may_relay(size, now) and (total is None or total.may_relay(size, now))
 
 
 class Users:

@@ -13,12 +13,11 @@ from media.turn.authentication import Authentication, Refusal
 from media.turn.credentials import Credentials
 from media.turn.nonces import Nonces
 from media.turn.peers import Peers
-from media.turn.relay import OutOf, Relay
+from media.turn.relay import Relay
 from media.turn.requests import Requests
 from media.turn.settings import TurnSettings
 from media.turn.tables import Tables
 from media.wire import attributes as a
-from media.wire.addresses import Address
 from media.wire.framing import is_channel
 from media.wire.stun import ALLOCATE, BINDING, INDICATION, REQUEST, SEND, Malformed, Message, parse
 
@@ -34,7 +33,7 @@ _KNOWN = frozenset(
 
 class TurnServer:
     """`handle` takes one input, `tick` the passing of time; both answer what is to be done.
-    `channel_data` and `from_peer` are the same for relayed packets without an object for each.
+    `channel_data` and `from_peer` are the same for relayed packets, without an object for each.
 
     Args:
         settings: see there.
@@ -67,6 +66,9 @@ class TurnServer:
         self._allocating = Allocating(tables, self._answers, random_bytes)
         self._requests = Requests(tables, self._answers, peers)
         self._relay = Relay(tables, peers, transaction_start=random_bytes(12))
+        # Attributes, not methods: the relay path pays for every call.
+        self.channel_data = self._relay.channel_data
+        self.from_peer = self._relay.from_peer
 
     @property
     def drops(self) -> Counter[str]:
@@ -108,15 +110,6 @@ class TurnServer:
                     lambda one: one.account.user_id == user_id, "revoked", now
                 )
         return outputs
-
-    def channel_data(self, flow: x.Flow, data: bytes, now: float) -> OutOf | None:
-        """For data whose first byte is a channel's: where it goes, or None."""
-        return self._relay.channel_data(flow, data, now)
-
-    def from_peer(
-        self, relay: int, peer: Address, data: bytes, now: float
-    ) -> tuple[x.Flow, bytes] | None:
-        return self._relay.from_peer(relay, peer, data, now)
 
     def _flow_closed(self, flow: x.Flow, now: float) -> list[x.Output]:
         allocation = self._tables.flows.get(flow)
