@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,9 @@ CONDITIONAL_S = 2.5
 """Above the server's own limits for these (2 s), so that its answer is the rule."""
 PAUSE_S = 0.05
 AT_ONCE = 256
-"""Statements under way in one process; the others wait their turn, within their time limit."""
+"""Statements under way in one process; the others wait their turn."""
+TURN_S = 10.0
+"""Reads that wait longer for their turn are refused: more come than Cassandra answers."""
 
 FAULTS = (
     errors.CassErrorLibNoHostsAvailable,
@@ -145,22 +148,39 @@ class Session:
             await self._driver.close()
 
     async def _repeated(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Waiting for a turn is no fault of Cassandra's: it has a limit of its own."""
         self.check_open()
-        return await self.guard.call(self._attempts(work))
+        async with self._turn():
+            return await self.guard.call(self._attempts(work))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises Unavailable: too many before us."""
+        if self.guard.is_open:
+            raise self.guard.unavailable()
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            text = "Cassandra is overloaded. Try again later."
+            raise Unavailable(text, retry_after_s=1.0) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _attempts(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Until it works; the guard's time limit ends it. A fault of the whole cluster is known by
         the third.
         """
-        async with self._turns:
-            for attempt in range(3):
-                try:
-                    async with asyncio.timeout(ATTEMPT_S * (1 + attempt)):
-                        return await work()
-                except (TimeoutError, *FAULTS):
-                    if attempt == 2 or self._closed:
-                        raise
-                await asyncio.sleep(PAUSE_S * 2**attempt)
+        for attempt in range(3):
+            try:
+                async with asyncio.timeout(ATTEMPT_S * (1 + attempt)):
+                    return await work()
+            except (TimeoutError, *FAULTS):
+                if attempt == 2 or self._closed:
+                    raise
+            await asyncio.sleep(PAUSE_S * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
 
     async def _read(self, name: str, values: Sequence[Any], serial: bool) -> list[Row]:
