@@ -58,7 +58,9 @@ class TurnPlane:
         self._ports.pop(port, None)
 
     def close(self) -> None:
-        """Relay sockets and the timer; the ports' sockets are their owners'."""
+        """Relay sockets and the timer; the ports' sockets are their owners', who may still report
+        that they are gone.
+        """
         if self._timer is not None:
             self._timer.cancel()
         for relay in self._relays.values():
@@ -76,7 +78,9 @@ class TurnPlane:
             case x.OpenRelays():
                 self._open(output)
             case x.CloseRelay(relay):
-                self._relays.pop(relay).close()
+                closed = self._relays.pop(relay, None)
+                if closed is not None:
+                    closed.close()
             case x.AllocationOpened(number, user_id):
                 log.info("turn.allocation_opened", allocation=number, user_id=user_id)
             case x.AllocationClosed():

@@ -92,7 +92,7 @@ class Allocating:
         if not any(family in tables.hosts for family in wish.families):
             return self._answers.refuse(request, flow, session, 440, "family")
         # 10. Quotas: of the user, then of the server.
-        refused = self._over_quota(session)
+        refused = self._over_quota(session, 1 + wish.pair)
         if refused is not None:
             return self._answers.refuse(request, flow, session, *refused)
         user = tables.users.add(session.account.user_id)
@@ -133,9 +133,10 @@ class Allocating:
         pending = self._by_flow.get(flow)
         return self._give_up(pending) if pending is not None else []
 
-    def _over_quota(self, session: Session) -> tuple[int, str] | None:
+    def _over_quota(self, session: Session, wanted: int) -> tuple[int, str] | None:
         tables, settings = self._tables, self._tables.settings
-        if tables.users.held_by(session.account.user_id) >= settings.user_allocations:
+        held = tables.users.held_by(session.account.user_id)
+        if held + wanted > settings.user_allocations:
             return 486, "user_allocations"
         if len(tables.flows) + len(self._by_flow) >= settings.allocations:
             return 508, "allocations"
@@ -190,12 +191,17 @@ class Allocating:
     def _take_reserved(
         self, request: Message, flow: Flow, session: Session, wish: Wish, now: float
     ) -> list[Output]:
-        refused = self._over_quota(session)
-        if refused is not None:
-            return self._answers.refuse(request, flow, session, *refused)
-        relayed = self._tables.reserved.pop(wish.token or b"", None)
+        relayed = self._tables.reserved.get(wish.token or b"")
         if relayed is None:
             return self._answers.refuse(request, flow, session, 508, "reservation")
+        # Whoever reserved it holds it already: for him it is not one more.
+        holder = relayed.holder
+        own = holder is not None and holder.user_id == session.account.user_id
+        refused = self._over_quota(session, 0 if own else 1)
+        if refused is not None:
+            return self._answers.refuse(request, flow, session, *refused)
+        del self._tables.reserved[wish.token or b""]
+        self._tables.free_holder(relayed)
         user = self._tables.users.add(session.account.user_id)
         pending = Pending(request, flow, session, user, wish, got={relayed.family: relayed})
         return self._allocate(pending, now)
@@ -233,12 +239,14 @@ class Allocating:
             attributes.append((a.ADDRESS_ERROR_CODE, bytes((family, 0)) + failure(code)[2:]))
         attributes.append((a.LIFETIME, lifetime.to_bytes(4, "big")))
         if pending.reserved is not None:
-            attributes.append((a.RESERVATION_TOKEN, self._reserve(pending.reserved)))
+            token = self._reserve(pending.reserved, pending.session)
+            attributes.append((a.RESERVATION_TOKEN, token))
         attributes.append((a.XOR_MAPPED_ADDRESS, encode_xor(pending.flow[1], transaction)))
         return attributes
 
-    def _reserve(self, relayed: Relayed) -> bytes:
+    def _reserve(self, relayed: Relayed, session: Session) -> bytes:
         token = self._random_bytes(8)
+        relayed.holder = self._tables.users.add(session.account.user_id)
         self._tables.relays[relayed.relay] = relayed
         self._tables.reserved[token] = relayed
         self._tables.schedule(relayed)

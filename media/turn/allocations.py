@@ -10,9 +10,11 @@ from media.wire.addresses import Address, family_of
 
 
 class Relayed:
-    """A relay socket. Without `allocation` it is reserved: the odd port after an even one."""
+    """A relay socket. Without `allocation` it is reserved: the odd port after an even one, which
+    counts as an allocation of its `holder` until it is one or its time is over.
+    """
 
-    __slots__ = ("allocation", "family", "host", "port", "relay", "until")
+    __slots__ = ("allocation", "family", "holder", "host", "port", "relay", "until")
 
     def __init__(self, relay: int, *, host: str, port: int, family: int, until: float) -> None:
         self.relay = relay
@@ -21,6 +23,7 @@ class Relayed:
         self.family = family
         self.until = until
         self.allocation: Allocation | None = None
+        self.holder: User | None = None
 
     @property
     def address(self) -> Address:

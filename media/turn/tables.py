@@ -82,6 +82,7 @@ class Tables:
         allocation = relayed.allocation
         if allocation is None:
             self.reserved = {t: one for t, one in self.reserved.items() if one is not relayed}
+            self.free_holder(relayed)
             return outputs
         del allocation.relayed[relayed.family]
         for channel in [c for c in allocation.by_head.values() if c.relay == relayed.relay]:
@@ -97,6 +98,11 @@ class Tables:
             )
         )  # fmt: skip
         return outputs
+
+    def free_holder(self, reserved: Relayed) -> None:
+        if reserved.holder is not None:
+            self.users.release(reserved.holder)
+            reserved.holder = None
 
     def end(self, allocation: Allocation, reason: str, now: float) -> list[Output]:
         outputs: list[Output] = []

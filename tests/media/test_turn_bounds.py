@@ -17,6 +17,8 @@ from media.wire.stun import ALLOCATE, BINDING, INDICATION, SUCCESS, build
 from tests.media import vectors
 from tests.support.turn_house import PEER, RELAYS, UDP, TurnHouse, code_of
 
+EVEN_PAIR = (a.EVEN_PORT, b"\x80")
+
 
 def test_a_binding_request_is_answered_with_the_own_address() -> None:
     client = TurnHouse().client("203.0.113.9", 1234)
@@ -101,6 +103,33 @@ def test_an_allocation_that_ended_no_longer_counts() -> None:
     house.passes(601)
 
     assert code_of(house.client(port=2).allocate()) is None
+
+
+def test_a_reserved_port_counts_until_it_is_taken_or_over() -> None:
+    house = TurnHouse(user_allocations=3)
+    first, second = house.client(port=1), house.client(port=2)
+
+    token = first.allocate(EVEN_PAIR).attributes[a.RESERVATION_TOKEN]
+    assert code_of(second.allocate(EVEN_PAIR)) == 486
+    assert code_of(second.allocate((a.RESERVATION_TOKEN, token))) is None
+    assert code_of(house.client(port=3).allocate()) is None
+    assert code_of(house.client(port=4).allocate()) == 486
+
+    house.passes(601)
+    assert code_of(house.client(port=5).allocate(EVEN_PAIR)) is None
+    house.passes(31)
+    assert house.server._tables.users.held_by("anna") == 1
+
+
+def test_another_user_may_take_a_reserved_port_within_his_own_quota() -> None:
+    house = TurnHouse(user_allocations=2)
+    token = house.client(port=1).allocate(EVEN_PAIR).attributes[a.RESERVATION_TOKEN]
+
+    other = house.client(port=2, user="bert")
+
+    assert code_of(other.allocate((a.RESERVATION_TOKEN, token))) is None
+    assert house.server._tables.users.held_by("anna") == 1
+    assert house.server._tables.users.held_by("bert") == 1
 
 
 def test_all_users_together_may_hold_so_many() -> None:
