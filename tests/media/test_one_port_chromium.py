@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from media.connections import ConnectionStats, ConnectionUp, IceParameters, PathChosen, RestartIce
 from media.ice.checks import new_credentials
 from tests.support.browsing import FLAGS
-from tests.support.one_port import House, answer_to, house, remote_end
+from tests.support.network import Network
+from tests.support.one_port import House, answer_to, host_candidate, house, remote_end
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -90,11 +91,15 @@ async def sees(page: Page, more_than: int) -> int:
     raise AssertionError(f"{await page.evaluate(DECODED)}")
 
 
-async def connects(page: Page, opened: House, protocol: str) -> str:
+async def connects(
+    page: Page, opened: House, protocol: str, *, candidate: str | None = None
+) -> str:
     offer = await page.evaluate(OFFER)
     command = opened.open(remote_end(offer))
     ready = await opened.ready()
     candidates = [one for one in ready.candidates if f" {protocol} " in one]
+    if candidate is not None:
+        candidates = [candidate]
     await page.evaluate(ANSWER, answer_to(offer, command.local, ready.fingerprint, candidates))
     return command.connection_id
 
@@ -108,6 +113,26 @@ async def test_a_page_sees_its_own_picture_come_back(page: Page, protocol: str) 
         await until(lambda: opened.heard(ConnectionUp))
         assert await page.evaluate("heard") == ["hello"]
         assert [one.protocol for one in opened.heard(PathChosen)][-1] == protocol
+
+
+async def test_a_page_whose_nat_forgets_it_is_followed_at_once(page: Page, seed: int) -> None:
+    async with house() as opened:
+        nat = await Network.before(opened.udp, seed)
+        await connects(page, opened, "udp", candidate=host_candidate(*nat.address))
+        await sees(page, 10)
+        freezes = []
+
+        for _ in range(3):
+            await page.wait_for_timeout(700)
+            nat.forgets()
+            await until(lambda: nat.media_after_s is not None)
+            freezes.append(nat.media_after_s)
+
+        nat.close()
+        roams = [one.why for one in opened.heard(PathChosen)].count("roamed")
+        # Beyond what a check of the browser's own would take, 2.5 s apart.
+        assert max(freezes) < 0.5, freezes
+        assert roams == 3
 
 
 async def test_a_page_restarts_ice_and_goes_on_with_the_same_keys(page: Page) -> None:
