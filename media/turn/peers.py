@@ -51,14 +51,15 @@ class Peers:
         self._allowed = [ipaddress.ip_network(text) for text in allowed]
         self._refused = [ipaddress.ip_network(text) for text in refused]
         self._is_relay_port = is_relay_port
-        self._media = {address.public[:2]: address.wire for address in own}
-        self._media_back = {address.wire[:2]: address.public for address in own}
+        media = [(_whole(address.public), _whole(address.wire)) for address in own]
+        self._media = {public[:2]: wire for public, wire in media}
+        self._media_back = {wire[:2]: public for public, wire in media}
         # A socket that is bound to all of a host's addresses is reached at the public one.
         self._bind = {
             canonical(r.public): canonical(r.public if _is_any(r.bind) else r.bind) for r in relays
         }
         self._bind_back = {bind: public for public, bind in self._bind.items()}
-        self._own_hosts = set(self._bind) | {address.public[0] for address in own}
+        self._own_hosts = set(self._bind) | {public[0] for public, _ in media}
 
     def verdict(self, host: str) -> Verdict:
         """`own`: only the ports that `is_own` knows."""
@@ -133,6 +134,12 @@ def _within(number: _IPv4 | _IPv6, networks: list[_Network]) -> bool:
 
 def _is_any(host: str) -> bool:
     return ipaddress.ip_address(host).is_unspecified
+
+
+def _whole(address: Address) -> Address:
+    """As a socket gives it: what is compared later comes from one."""
+    host = canonical(address[0])
+    return (host, address[1], 0, 0) if ":" in host else (host, address[1])
 
 
 def _with_host(address: Address, host: str) -> Address:

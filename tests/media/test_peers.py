@@ -122,5 +122,16 @@ def test_own_addresses_are_reached_behind_the_nat_and_named_before_it() -> None:
     assert judge.wire(("8.8.8.8", 1)) == ("8.8.8.8", 1)
 
 
+def test_an_own_ipv6_address_is_compared_as_a_socket_gives_it() -> None:
+    judge = Peers(
+        relays=(), own=(OwnAddress(("2A00::0:7", 3478), ("fd00::0:7", 3478)),),
+        allowed=(), refused=(), is_relay_port=lambda family, port: False,
+    )  # fmt: skip
+
+    assert judge.verdict("2a00::7") == "own"
+    assert judge.wire(("2a00::7", 3478, 0, 0)) == ("fd00::7", 3478, 0, 0)
+    assert judge.named(("fd00::7", 3478, 0, 0)) == ("2a00::7", 3478, 0, 0)
+
+
 def test_a_relay_bound_to_all_addresses_is_reached_at_the_public_one() -> None:
     assert peers(bind="0.0.0.0").wire(("203.0.113.7", 50_000)) == ("203.0.113.7", 50_000)
