@@ -7,12 +7,12 @@ import dataclasses
 import sys
 from typing import Any
 
-from bench import cluster, generator, history, machine, results, servers, shapes, startup
+from bench import cluster, generator, history, machine, results, servers, shapes, startup, turn
 from bench.generator import CannotRun
 from bench.results import Medians, spread_of, verdict
 from bench.works import Figures, Wanted, Work, works
 
-OTHERS = ("page", "start", "cluster")
+OTHERS = ("page", "start", "turn", "cluster")
 
 
 def main() -> int:
@@ -33,6 +33,8 @@ def main() -> int:
         runs = [startup.measure() for _ in range(options.runs)]
         _add("start", "hubbub serve on an empty folder", {"hubbub": runs}, startup.WANTED,
              sections, raw)  # fmt: skip
+    if chosen is None or "turn" in chosen:
+        _measure_turn(options, sections, raw)
     if chosen is None or "cluster" in chosen:
         _measure_cluster(options, sections, raw)
     if not sections:
@@ -88,6 +90,15 @@ def _measure_page(
         ]
     text = f"a page of 50 from a room of {events:,} events, over HTTP"
     _add("page", text, {"hubbub": runs}, history.WANTED, sections, raw)
+
+
+def _measure_turn(
+    options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    turn.compile_load()
+    for payload in turn.SIZES:
+        runs, faulty = turn.compare(payload, options.runs, 2.0 if options.quick else 4.0)
+        _add(f"turn {payload}", turn.TEXT.format(payload), runs, turn.WANTED, sections, raw, faulty)
 
 
 def _measure_cluster(

@@ -15,18 +15,18 @@ import random
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from bench import machine
 from bench.generator import BUILD, FLAGS, HERE, CannotRun
+from bench.results import spread_of, verdict
+from bench.works import Figures, Wanted
 from media.wire import attributes as a
 from media.wire.addresses import encode_xor
 from media.wire.stun import ALLOCATE, BINDING, CHANNEL_BIND, Malformed, Message, build, parse
@@ -38,7 +38,10 @@ WINDOW = 8
 """Packets of a client on their way: 80 in all fit into coturn's socket buffers, also long ones."""
 SIZES = (160, 1_100)
 LOSS = 0.001
-WANTED_RATIO = 0.5
+FIGURE = "packets per CPU second"
+WANTED = (Wanted(FIGURE, 0.5, 0.8, of="coturn"),)
+"""The aim is what a drained socket in Python was seen to reach; a native plane aims at 1.2."""
+TEXT = "TURN ChannelData of {} bytes relayed, 10 allocations, closed loop"
 SERVERS = ("hubbub", "coturn")
 
 
@@ -150,8 +153,7 @@ def transaction() -> bytes:
     return random.randbytes(12)
 
 
-def measure(server: str, payload: int, seconds: float) -> SimpleNamespace:
-    """Packets for each CPU second, the loss, and packets for each second by the clock."""
+def measure(server: str, payload: int, seconds: float) -> Figures:
     _, core = machine.cores()
     with serving(server) as (port, pid), contextlib.ExitStack() as stack:
         peer = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -165,11 +167,11 @@ def measure(server: str, payload: int, seconds: float) -> SimpleNamespace:
         report = run_load(core, fds, payload, seconds)
         cpu_s, took_s = machine.cpu_s(pid) - before, time.perf_counter() - began
     packets = 2 * report["returned"]
-    return SimpleNamespace(
-        per_cpu_s=packets / max(cpu_s, 0.01),
-        loss=1 - report["returned"] / max(1, report["sent"]),
-        per_s=packets / took_s,
-    )
+    return {
+        FIGURE: packets / max(cpu_s, 0.01),
+        "packets per second": packets / took_s,
+        "loss": 1 - report["returned"] / max(1, report["sent"]),
+    }
 
 
 def run_load(core: int, fds: list[int], payload: int, seconds: float) -> dict[str, int]:
@@ -182,28 +184,24 @@ def run_load(core: int, fds: list[int], payload: int, seconds: float) -> dict[st
     return report
 
 
-def compare(runs: int, seconds: float) -> dict[str, Any]:
-    """By size: the median of each server, and ours as a multiple of coturn's."""
-    compile_load()
-    told: dict[str, Any] = {}
-    for payload in SIZES:
-        good: dict[str, list[float]] = {server: [] for server in SERVERS}
-        for number in range(runs):
-            for server in SERVERS:
-                one = measure(server, payload, seconds)
-                print(f"  {payload} bytes, run {number + 1}, {server}: "
-                      f"{one.per_cpu_s:,.0f} packets/CPU-s, {one.per_s:,.0f} packets/s, "
-                      f"loss {one.loss:.3%}", flush=True)  # fmt: skip
-                if one.loss < LOSS:
-                    good[server].append(one.per_cpu_s)
-        if not all(good.values()):
-            raise CannotRun("every run of a server lost packets: too busy a machine")
-        medians = {server: statistics.median(values) for server, values in good.items()}
-        ratio = medians["hubbub"] / medians["coturn"]
-        verdict = "reached" if ratio >= WANTED_RATIO else "missed"
-        print(f"{payload} bytes: {ratio:.2f} times coturn, wanted {WANTED_RATIO}: {verdict}")
-        told[str(payload)] = {**medians, "ratio": ratio}
-    return told
+def compare(
+    payload: int, runs: int, seconds: float
+) -> tuple[dict[str, list[Figures]], list[dict[str, Any]]]:
+    """The runs of each server, by turns, and what was not as it must be. Without coturn on this
+    machine ours stands alone.
+    """
+    servers = SERVERS if shutil.which("turnserver") else SERVERS[:1]
+    found: dict[str, list[Figures]] = {server: [] for server in servers}
+    faulty: list[dict[str, Any]] = []
+    for number in range(runs):
+        for server in servers:
+            one = measure(server, payload, seconds)
+            print(f"  turn {payload} {server} run {number + 1}: {one[FIGURE]:,.0f} {FIGURE}, "
+                  f"loss {one['loss']:.3%}", flush=True)  # fmt: skip
+            found[server].append(one)
+            if one["loss"] >= LOSS:
+                faulty.append({"peer": server, "run": number, "faults": {"loss": one["loss"]}})
+    return found, faulty
 
 
 async def serve(port: int) -> None:
@@ -228,7 +226,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     if not options.serve:
-        compare(options.runs, options.seconds)
+        compile_load()
+        for payload in SIZES:
+            found, _ = compare(payload, options.runs, options.seconds)
+            print(verdict(WANTED[0], {server: spread_of(runs) for server, runs in found.items()}))
         return
     import uvloop
 
