@@ -8,7 +8,16 @@ from typing import Any
 from media.api import CallFailed, PeerConnected, PlaneStarted
 from signaling.call import Call
 from signaling.commands import Step, at
-from signaling.inputs import MemberOut, Moment, Reported, Restore, SocketDown, SocketUp, Tick
+from signaling.inputs import (
+    MemberOut,
+    Moment,
+    NodesLeft,
+    Reported,
+    Restore,
+    SocketDown,
+    SocketUp,
+    Tick,
+)
 from signaling.outputs import Commanded, Ended, Noted, Output, Rung, Told, ToRoom, ToUser
 from signaling.register import Register
 from signaling.saving import restore
@@ -21,6 +30,7 @@ class Happenings:
             SocketUp: self._socket_up,
             SocketDown: self._socket_down,
             MemberOut: self._member_out,
+            NodesLeft: self._nodes_left,
             Restore: self._restore,
             Reported: self._reported,
             Tick: self._tick,
@@ -64,6 +74,14 @@ class Happenings:
                 out.append(Told(call.view("hung_up"), ToUser(event.user_id)))
         return self._register.done(call, out, now)
 
+    def _nodes_left(self, event: NodesLeft, now: Moment) -> list[Output]:
+        out: list[Output] = []
+        for call in self._register.open():
+            for device in tuple(call.devices.values()):
+                if device.at.node_id not in event.alive and device.state != "away":
+                    out.extend(self._register.done(call, call.vanish(device, now), now))
+        return out
+
     def _restore(self, event: Restore, now: Moment) -> list[Output]:
         saved = event.saved
         if saved.call_id in self._register.calls:
@@ -98,7 +116,7 @@ class Happenings:
     def _plane_started(self, now: Moment) -> list[Output]:
         """Everybody publishes anew to a plane that knows nothing."""
         out: list[Output] = []
-        for call in [c for c in self._register.calls.values() if c.mode == "sfu" and not c.over]:
+        for call in [each for each in self._register.open() if each.mode == "sfu"]:
             again = [*call.to_sfu("plane_started"), Told(call.view(), ToRoom(call.room_id))]
             out.extend(self._register.done(call, again, now))
         return out

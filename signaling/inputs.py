@@ -108,6 +108,13 @@ class MemberOut(msgspec.Struct, frozen=True, tag="member_out"):
 
 
 @dataclass(frozen=True, slots=True)
+class NodesLeft:
+    """All nodes that live: sockets of others are gone."""
+
+    alive: Collection[NodeId]
+
+
+@dataclass(frozen=True, slots=True)
 class Restore:
     """A call that another process had, or this one before it was killed. Sockets of nodes that are
     not in `alive` are gone.
@@ -130,4 +137,4 @@ class Tick:
 
 
 Command = Start | Accept | Decline | Leave | End | Signal | Mute
-Input = Command | SocketUp | SocketDown | MemberOut | Restore | Reported | Tick
+Input = Command | SocketUp | SocketDown | MemberOut | NodesLeft | Restore | Reported | Tick

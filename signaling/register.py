@@ -35,6 +35,10 @@ class Register:
     def add(self, call: Call) -> None:
         self.calls[call.id] = call
 
+    def open(self) -> list[Call]:
+        """Those that have not ended."""
+        return [self.calls[call_id] for call_id in self._rooms.values()]
+
     def running(self, room_id: RoomId) -> Call | None:
         """The room's call; there is one at most."""
         call_id = self._rooms.get(room_id)

@@ -38,6 +38,7 @@ from signaling.inputs import (
 from signaling.keeping import Keeping
 from signaling.outputs import Answered
 from signaling.ports import CallLog, Rooms
+from signaling.relay import CallRelay
 from signaling.rules import CallLimits, no_call
 from signaling.shapes import AcceptCall, Joined, MuteTrack, OneCall, SignalDevice, StartCall
 from signaling.switchboard import Switchboard
@@ -71,7 +72,9 @@ class Calls:
         limits: CallLimits,
         plane: PacketPlane | None = None,
         node_id: NodeId = NodeId(""),
+        relay: CallRelay | None = None,
     ) -> None:
+        """`relay`: to the other nodes; `outlet` then reaches rooms and users at all of them."""
         self._rooms = rooms
         self._rows = rows
         self._tickets = tickets
@@ -81,9 +84,10 @@ class Calls:
         self._limits = limits
         self._plane = plane
         self._node_id = node_id
+        self._relay = relay
         core = Switchboard(limits)
         keeping = Keeping(rows, call_log, node_id=node_id, tasks=tasks, lost=core.drop)
-        delivery = Delivery(outlet, node_id)
+        delivery = Delivery(outlet, node_id, None if relay is None else relay.forward)
         self.exchange = Exchange(core, clock=clock, delivery=delivery, keeping=keeping, plane=plane)
 
     # ---- commands --------------------------------------------------------------------------------
@@ -129,27 +133,34 @@ class Calls:
         return ()
 
     def opened(self, ctx: Context) -> None:
-        self.exchange.handle(SocketUp(self._by(ctx)))
+        by = self._by(ctx)
+        self.exchange.handle(SocketUp(by))
+        if self._relay is not None:
+            self._relay.opened(by)
 
     def active(self, ctx: Context) -> None:
         """Nothing to do: presence follows this."""
 
     def closed(self, ctx: Context) -> None:
-        self.exchange.handle(SocketDown(self._by(ctx)))
+        by = self._by(ctx)
+        self.exchange.handle(SocketDown(by))
+        if self._relay is not None:
+            self._relay.closed(by)
 
     def member_out(self, room_id: RoomId, user_id: UserId) -> None:
+        """May be called at any node, and more than once."""
         self.exchange.handle(MemberOut(room_id, user_id))
+        if self._relay is not None:
+            self._relay.member_out(room_id, user_id)
 
     # ---- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Raises Unavailable."""
-        for row in await self._rows.all():
-            if row.owner != self._node_id:
-                await self._rows.take_over(row.id, row.owner, self._node_id)
-            self.exchange.keeping.known(row.id)
-            saved = msgspec.json.decode(row.state, type=SavedCall)
-            self.exchange.handle(Restore(saved))
+        if self._relay is not None:
+            await self._relay.start(self.exchange)
+        else:
+            await self._bring_back()
         self._tasks.start(self._run(), "calls")
         if self._plane is not None:
             self._tasks.start(self._listen(self._plane), "plane")
@@ -163,7 +174,21 @@ class Calls:
 
     # ---- inside ----------------------------------------------------------------------------------
 
+    async def _bring_back(self) -> None:
+        """What an earlier process carried, whatever it called itself."""
+        for row in await self._rows.all():
+            if row.owner != self._node_id:
+                await self._rows.take_over(row.id, row.owner, self._node_id)
+            if not row.state:  # a node of a cluster died while making it
+                await self._rows.drop(row.id)
+                continue
+            self.exchange.keeping.known(row.id)
+            saved = msgspec.json.decode(row.state, type=SavedCall)
+            self.exchange.handle(Restore(saved))
+
     async def _ask(self, command: Command) -> Answered:
+        if self._relay is not None:
+            return await self._relay.ask(command)
         return self.exchange.handle(command)
 
     def _by(self, ctx: Context) -> Caller:
@@ -175,25 +200,39 @@ class Calls:
 
     def _is_in(self, ctx: Context, call_id: str) -> bool:
         call = self.exchange.core.call(call_id)
+        if call is None and self._relay is not None:
+            return self._relay.is_in(call_id, ctx.device_id)
         return call is not None and ctx.device_id in call.devices
+
+    async def _room_of(self, call_id: str) -> RoomId:
+        """Raises NotFound."""
+        call = self.exchange.core.call(call_id)
+        if call is not None:
+            return call.room_id
+        if self._relay is None:
+            raise no_call()
+        return await self._relay.room_of(call_id)
 
     async def _seen(self, ctx: Context, call_id: str) -> RoomFacts:
         """The room of a call, of which strangers are not to know. Raises NotFound, Forbidden."""
-        call = self.exchange.core.call(call_id)
-        if call is None:
-            raise no_call()
+        room_id = await self._room_of(call_id)
         try:
-            return await self._facts(call.room_id, ctx.user_id)
+            return await self._facts(room_id, ctx.user_id)
         except NotFound:
             raise no_call() from None
 
     async def _facts(self, room_id: RoomId, user_id: UserId) -> RoomFacts:
         return await self._rooms.facts(room_id, user_id, rings_up_to=self._limits.ring_members)
 
+    def tick(self) -> None:
+        self.exchange.tick()
+        if self._relay is not None:
+            self._relay.tick()
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self.exchange.tick()
+            self.tick()
 
     async def _listen(self, plane: PacketPlane) -> None:
         while True:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from server.kernel.ids import RoomId, UserId
+from server.kernel.ids import NodeId, RoomId, UserId
 from signaling.call import Call
 from signaling.commands import Commands
 from signaling.happenings import Happenings
-from signaling.inputs import Input, Moment
+from signaling.inputs import Caller, Input, Moment
 from signaling.outputs import Output
 from signaling.register import Register
 from signaling.rules import CallLimits
@@ -42,6 +42,16 @@ class Switchboard:
 
     def joined(self, user_id: UserId) -> list[Call]:
         return self._register.joined(user_id)
+
+    def away_from(self, node_id: NodeId) -> dict[NodeId, list[Caller]]:
+        """The sockets at other nodes through which devices are in calls."""
+        found: dict[NodeId, list[Caller]] = {}
+        for call in self._register.open():
+            for each in call.devices.values():
+                if each.at.node_id != node_id and each.state != "away":
+                    by = Caller(each.user_id, each.device_id, each.at.socket_id, each.at.node_id)
+                    found.setdefault(each.at.node_id, []).append(by)
+        return found
 
     def drop(self, call_id: str) -> None:
         """It is another node's from now on: nothing is told."""

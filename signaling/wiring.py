@@ -13,12 +13,13 @@ from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
 from signaling.handlers import events
 from signaling.ports import CallLog, Rooms
+from signaling.relay import CallRelay
 from signaling.rules import CallLimits
 from signaling.service import Calls
 from signaling.tickets import SECRET_BYTES, SECRET_NAME, Tickets
 from storage.api import Store
 
-__all__ = ["FEATURE", "CallsPart", "build", "events"]
+__all__ = ["FEATURE", "CallRelay", "CallsPart", "build", "events"]
 
 FEATURE = "calls"
 """What `GET /api/v1/server` announces."""
@@ -44,17 +45,19 @@ async def build(
     limits: CallLimits | None = None,
     plane: PacketPlane | None = None,
     node_id: NodeId = NodeId(""),
+    relay: CallRelay | None = None,
 ) -> CallsPart:
     """Running calls, those of an earlier process among them. `close` must end before `tasks` and
     the store are closed.
 
     `stun`, `turn`: URLs of RFC 7064 and 7065 that clients can reach; the TURN server checks tickets
-    with the secret of `turn_secret`.
+    with the secret of `turn_secret`. In a cluster `relay` has a port of its own, `outlet` is the
+    wide one, and `relay.nodes_changed` is to be called when nodes come and go.
     """
     tickets = Tickets(await turn_secret(store), stun=stun, turn=turn)
     calls = CallsPart(
         rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
-        tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id,
+        tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id, relay=relay,
     )  # fmt: skip
     calls.events = events.bind(calls)
     await calls.start()
