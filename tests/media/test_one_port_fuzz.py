@@ -7,6 +7,8 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from aiortc import RTCDataChannel, RTCDataChannelParameters
+from google_crc32c import value as crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +19,11 @@ from media.dtls.records import split
 from media.ice.checks import Credentials
 from media.ice.lite import Lite
 from media.ice.session import PATHS
-from media.planes.channels import Channels
+from media.planes.channels import CHANNELS, Channels
 from media.planes.losses import STREAMS, Losses
-from media.srtp import Srtp
 from media.wire.demux import Kind, kind_of
 from media.wire.prefixed import PACKET_BYTES, Packets, prefixed
+from media.wire.sctp import is_sound
 from tests.media.test_dtls import Pair, keys
 from tests.media.test_ice import HOME, OURS, THEIRS, check
 from tests.support.one_port import House, Peer, house, rtp
@@ -158,14 +160,11 @@ def test_mutants_of_media_are_not_opened(seed: int) -> None:
 
 @given(st.binary(max_size=1_600))
 def test_noise_is_not_opened_and_what_is_protected_is_bounded(data: bytes) -> None:
-    _, bob = _KEYS
+    _, bob = keys()
 
     assert bob.opened(b"\x80" + data) is None
     protected = bob.protected(b"\x80\x60" + data)
     assert protected is None or len(protected) <= 1_500
-
-
-_KEYS: tuple[Srtp, Srtp] = keys()
 
 
 @given(st.lists(st.tuples(st.integers(0, 65_535), st.integers(0, 300)), max_size=300))
@@ -188,19 +187,131 @@ def test_losses_count_gaps_and_take_late_packets_back() -> None:
     assert losses.lost == 3
 
 
-async def test_noise_in_sctp_raises_nothing_and_ends_what_floods(seed: int) -> None:
-    sent: list[bytes] = []
-    channels = Channels(
-        "server", remote_port=5_000, max_message_bytes=65_536,
-        transmit=sent.append, said=lambda *_: None,
-    )  # fmt: skip
-    start = sent[0]
+class Association:
+    """Two ends of SCTP; what the client says may be bent on its way, its checksum put right."""
 
-    for data in mutants(seed, start, 2_000):
-        channels.received(data)
-    channels.close()
+    def __init__(self) -> None:
+        self.said: list[object] = []
+        self.waiting: list[tuple[int, bytes]] = []
+        self.heard: list[bytes] = []
+        self.ends = [
+            Channels(
+                role, remote_port=5_000, max_message_bytes=65_536,
+                transmit=lambda data, to=to: self.waiting.append((to, data)),
+                said=lambda channel, message: self.said.append(message),
+            )
+            for to, role in ((1, "client"), (0, "server"))
+        ]  # fmt: skip
 
-    assert len(sent) < 10_000
+    async def talk(self) -> None:
+        for _ in range(30):
+            while self.waiting:
+                to, data = self.waiting.pop(0)
+                if to == 1:
+                    self.heard.append(data)
+                self.ends[to].received(data)
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
+
+INIT = b"\x01\x00\x00\x18" + bytes(12) + b"\0\0\0\1" + b"\xc0\x00\x00\x04"
+SACK = b"\x03\x00\x00\x14" + bytes(8) + b"\0\1\0\0" + b"\0\2\0\3"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "sound"),
+    [
+        (INIT, True),
+        (SACK, True),
+        (INIT + SACK, True),
+        (b"", False),
+        (INIT[:-1] + b"\0", False),
+        (INIT[:-1] + b"\5", False),
+        (INIT[:-4], False),
+        (SACK[:-4] + b"\0\1\xff\xff", False),
+        (SACK[:-4] + b"\0\3\0\2", False),
+        (SACK[:13] + b"\2" + SACK[14:], False),
+        (b"\x0b\0\0\4" * 32, True),
+        (b"\x0b\0\0\4" * 33, False),
+        (b"\x0b\0\0\3", False),
+    ],
+)
+def test_an_sctp_packet_that_would_hold_a_parser_is_refused(chunks: bytes, sound: bool) -> None:
+    assert is_sound(bytes(12) + chunks) is sound
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_sound_or_not_but_raises_nothing(data: bytes) -> None:
+    assert is_sound(data) in (True, False)
+
+
+async def talking() -> tuple[Association, list[bytes]]:
+    """Two ends with a channel, and what the client said to make it."""
+    pair = Association()
+    await pair.talk()
+    RTCDataChannel(pair.ends[0]._sctp, RTCDataChannelParameters(label="talk"))
+    await pair.talk()
+    assert pair.ends[1]._sctp._data_channels
+    return pair, list(pair.heard)
+
+
+@pytest.mark.slow
+async def test_mutants_in_sctp_raise_nothing_and_leave_it_bounded(seed: int) -> None:
+    crashes: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, what: crashes.append(what))
+    pair, flights = await talking()
+    number = failures = most = 0
+
+    while number < len(flights):
+        flight = flights[number]
+        for data in mutants(seed + number, flight, 100):
+            pair.ends[1].received(checksummed(flight[:12] + data[12:]))
+            most = max(most, len(pair.ends[1]._sctp._data_channels))
+            await pair.talk()
+            if pair.ends[1].failed or pair.ends[1]._sctp.state == "closed":
+                failures += 1
+                pair.close()
+                pair, flights = await talking()
+                flight = flights[number]
+        number += 1
+    pair.close()
+    await asyncio.sleep(0)
+
+    assert crashes == []
+    assert failures < 100 * number
+    assert most <= 2 * CHANNELS
+
+
+async def test_a_peer_that_ignores_the_window_is_cut_off() -> None:
+    pair = Association()
+    await pair.talk()
+    server, tag = pair.ends[1], pair.ends[1]._sctp._local_verification_tag
+    chunk = pair.ends[1]._sctp._last_received_tsn
+
+    for number in range(3_000):
+        if server.failed:
+            break
+        # The first of a message that never ends, with a hole before it.
+        tsn = (chunk + 2 + number) & 0xFFFFFFFF
+        body = tsn.to_bytes(4, "big") + b"\0\1\0\0" + (53).to_bytes(4, "big") + bytes(1_000)
+        data = b"\x00\x02" + (4 + len(body)).to_bytes(2, "big") + body
+        head = (5_000).to_bytes(2, "big") * 2 + tag.to_bytes(4, "big") + bytes(4)
+        server.received(checksummed(head + data))
+    pair.close()
+
+    assert server.failed
+    assert number < 1_100
+
+
+def checksummed(packet: bytes) -> bytes:
+    """CRC-32C in bytes 8..11: RFC 9260, appendix A."""
+    if len(packet) < 12:
+        return packet
+    blank = packet[:8] + bytes(4) + packet[12:]
+    return packet[:8] + crc32c(blank).to_bytes(4, "little") + packet[12:]
 
 
 @pytest.fixture

@@ -36,6 +36,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "redis": ("storage.redis",),
     "hiredis": ("storage.redis",),
     "minio": ("storage.s3",),
+    "aiortc": ("media",),
+    "OpenSSL": ("media",),
+    "pylibsrtp": ("media",),
+    "ifaddr": ("media",),
     "socketio": ("server.hub",),
     "engineio": ("server.hub",),
     "aiohttp": (
