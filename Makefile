@@ -53,7 +53,7 @@ lock:
 		--no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --extra test --extra cassandra --extra postgres --extra redis --extra s3 \
-		-c requirements.lock \
+		--extra calls -c requirements.lock \
 		-o requirements-test.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --extra cassandra --extra postgres --extra redis --extra s3 \
