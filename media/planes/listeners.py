@@ -8,6 +8,7 @@ from collections import Counter
 from typing import cast
 
 from media.planes.datagrams import DatagramSocket, bind_datagram
+from media.planes.tls import ServerTls
 from media.planes.turn import TurnPlane, TurnPort
 from media.wire.addresses import Address
 from media.wire.framing import Stream, padded
@@ -15,7 +16,7 @@ from media.wire.framing import Stream, padded
 WAITING_BYTES = 256 * 1024
 """Unsent bytes of a connection; past it packets are dropped: late sound is worth nothing."""
 IDLE_S = 10.0
-"""A connection without an allocation lives this long."""
+"""A connection without an allocation lives this long, its TLS handshake included."""
 CONNECTIONS = 4_000
 CONNECTIONS_PER_HOST = 100
 
@@ -41,8 +42,8 @@ class StreamListener:
         idle_s: float = IDLE_S,
     ) -> None:
         self.plane = plane
+        self.context = context
         self.idle_s = idle_s
-        self._context = context
         self._connections = connections
         self._per_host = per_host
         self._server: asyncio.Server | None = None
@@ -58,11 +59,7 @@ class StreamListener:
     async def open(self, host: str, port: int) -> None:
         """Raises OSError when the address cannot be had."""
         loop = asyncio.get_running_loop()
-        limit = IDLE_S if self._context is not None else None
-        self._server = await loop.create_server(
-            lambda: StreamClient(self), host, port, ssl=self._context,
-            ssl_handshake_timeout=limit,
-        )  # fmt: skip
+        self._server = await loop.create_server(lambda: StreamClient(self), host, port)
 
     async def close(self) -> None:
         if self._server is not None:
@@ -91,6 +88,7 @@ class StreamClient(asyncio.Protocol):
 
     def __init__(self, listener: StreamListener) -> None:
         self._listener = listener
+        self._tls = ServerTls(listener.context) if listener.context is not None else None
         self._stream = Stream()
         self._turn: TurnPort | None = None
         self._address: Address = ("", 0)
@@ -109,15 +107,9 @@ class StreamClient(asyncio.Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        if self._turn is None:
-            return
-        messages = self._stream.feed(data)
-        if messages is None:
-            self._listener.plane.drops["stream_noise"] += 1
-            self.abort()
-            return
-        for message in messages:
-            self._turn.datagram(message, self._address)
+        clear = self._open(data)
+        if clear is not None and self._turn is not None:
+            self._feed(self._turn, clear)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._idle is not None:
@@ -130,11 +122,40 @@ class StreamClient(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def _open(self, data: bytes) -> bytes | None:
+        """What came, in clear; None: nothing, and the connection ends."""
+        if self._tls is None:
+            return data
+        clear = self._tls.feed(data)
+        outgoing = self._tls.outgoing()
+        if outgoing:
+            self._transport.write(outgoing)
+        if clear is None:
+            # What went wrong is told to the other end (a TLS alert) before the connection ends.
+            self._listener.plane.drops["tls_ended"] += 1
+            self._transport.close()
+        return clear
+
+    def _feed(self, turn: TurnPort, data: bytes) -> None:
+        messages = self._stream.feed(data)
+        if messages is None:
+            self._listener.plane.drops["stream_noise"] += 1
+            self.abort()
+            return
+        for message in messages:
+            turn.datagram(message, self._address)
+
     def _send(self, data: bytes, address: Address) -> None:
         if self._transport.get_write_buffer_size() > WAITING_BYTES:
             self._listener.plane.drops["stream_full"] += 1
             return
-        self._transport.write(padded(data))
+        message = padded(data)
+        if self._tls is None:
+            self._transport.write(message)
+        elif self._tls.seal(message):
+            self._transport.write(self._tls.outgoing())
+        else:
+            self.abort()
 
     def _watch(self) -> None:
         self._idle = asyncio.get_running_loop().call_later(self._listener.idle_s, self._look)

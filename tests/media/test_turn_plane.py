@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import aioice.turn
 import pytest
+import uvloop
 
 from media.planes.datagrams import bind_all, bind_datagram
 from media.turn.exchange import UserRevoked
@@ -18,7 +21,8 @@ from media.wire import attributes as a
 from media.wire.addresses import decode_xor, encode_xor
 from media.wire.stun import ALLOCATE, BINDING, CHANNEL_BIND, Message, build, parse
 from tests.support.real_turn import PASSWORD, USER, RealTurn, serving, settings
-from tests.support.servers.base import free_port
+from tests.support.servers.base import free_port, missing, server_folder
+from tests.support.servers.redis import Certificates
 from tests.support.turn_house import UDP, Client, code_of
 from tests.support.waiting import until
 
@@ -70,8 +74,12 @@ class StreamTalker:
 
 
 @asynccontextmanager
-async def talking(turn: RealTurn) -> AsyncIterator[StreamTalker]:
-    reader, writer = await asyncio.open_connection(HOST, turn.tcp[HOST])
+async def talking(turn: RealTurn, transport: str = "tcp") -> AsyncIterator[StreamTalker]:
+    if transport == "tcp":
+        reader, writer = await asyncio.open_connection(HOST, turn.tcp[HOST])
+    else:
+        context = ssl._create_unverified_context()
+        reader, writer = await asyncio.open_connection(HOST, turn.tls[HOST], ssl=context)
     try:
         yield StreamTalker(reader, writer)
     finally:
@@ -136,6 +144,66 @@ async def test_a_host_gets_so_many_connections() -> None:
         async with talking(turn) as second:
             assert await is_closed(second)
         assert (await first.ask(build(BINDING, bytes(12)))).method == BINDING
+
+
+@pytest.fixture
+def context() -> Iterator[ssl.SSLContext]:
+    if shutil.which("openssl") is None:
+        missing("openssl", "install openssl")
+    with server_folder("turn") as folder:
+        made = Certificates(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(made.cert, made.key)
+        yield context
+
+
+@pytest.mark.slow
+async def test_a_tls_connection_counts_before_its_handshake_which_has_a_time_limit(
+    context: ssl.SSLContext,
+) -> None:
+    async with serving(context=context, streams={"per_host": 1, "idle_s": 0.3}) as turn:
+        silent, first = await asyncio.open_connection(HOST, turn.tls[HOST])
+        second, other = await asyncio.open_connection(HOST, turn.tls[HOST])
+        try:
+            async with asyncio.timeout(5):
+                assert await second.read() == b""
+                assert turn.plane.drops["connections"] == 1
+                assert await silent.read() == b""
+        finally:
+            first.close()
+            other.close()
+
+        await until(lambda: turn.plane.drops["idle_connection"] == 1)
+        async with talking(turn, "tls") as talker:
+            assert code_of(await talker.allocate()) is None
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_tls_works_on_every_loop(
+    context: ssl.SSLContext, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def converse() -> bytes:
+        async with serving(context=context) as turn, talking(turn, "tls") as talker:
+            await talker.allocate()
+            await talker.bind(turn.echo[HOST])
+            talker.channel(b"hello")
+            return await talker.hears()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(converse()) == b"\x40\x01\x00\x05hello"
+
+
+@pytest.mark.slow
+async def test_noise_instead_of_a_handshake_ends_the_connection(context: ssl.SSLContext) -> None:
+    async with serving(context=context) as turn:
+        reader, writer = await asyncio.open_connection(HOST, turn.tls[HOST])
+        writer.write(build(BINDING, bytes(12)))
+
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+
+        await until(lambda: turn.plane.drops["tls_ended"] == 1)
 
 
 @pytest.mark.slow
