@@ -19,25 +19,13 @@ from media.turn.exchange import (
 from media.turn.lifetimes import RESERVATION_S, granted_lifetime
 from media.turn.quotas import User
 from media.turn.tables import Tables
+from media.turn.wishes import Wish, read_wish
 from media.wire import attributes as a
-from media.wire.addresses import IPV4, IPV6, encode_xor
+from media.wire.addresses import encode_xor
 from media.wire.stun import Attribute, Message
 
-_UDP = 17
 _OPEN_TRIES = 16
 """A port of the range may be taken by another program; then another one is tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What an Allocate request asks for, as far as it is well formed."""
-
-    families: tuple[int, ...]
-    """Of two, one is enough."""
-    even: bool
-    pair: bool
-    token: bytes | None
-    lifetime: int | None
 
 
 @dataclass(slots=True)
@@ -84,7 +72,7 @@ class Allocating:
                 return [ToClient(flow, existing.response)]
             return self._answers.refuse(request, flow, session, 437, "allocation_exists")
         # 3.-9. What is asked for, and whether we have it.
-        wish = _read(request)
+        wish = read_wish(request)
         if isinstance(wish, int):
             return self._answers.refuse(request, flow, session, wish, "allocate_shape")
         if wish.token is not None:
@@ -251,47 +239,3 @@ class Allocating:
         self._tables.reserved[token] = relayed
         self._tables.schedule(relayed)
         return token
-
-
-def _read(request: Message) -> Wish | int:
-    """The wish, or the code that refuses it; the steps are those of RFC 8656, section 7.2."""
-    # 3. REQUESTED-TRANSPORT: there, well formed, UDP. (4. DONT-FRAGMENT: supported.)
-    transport = a.decode_first_byte(request.get(a.REQUESTED_TRANSPORT))
-    if transport is None:
-        return 400
-    if transport != _UDP:
-        return 442
-    even = request.get(a.EVEN_PORT)
-    token = request.get(a.RESERVATION_TOKEN)
-    families = _families(request)
-    if families is None or (even is not None and len(even) != 1):
-        return 400
-    # 5. RESERVATION-TOKEN excludes EVEN-PORT and both family attributes.
-    named = request.get(a.REQUESTED_ADDRESS_FAMILY) or request.get(a.ADDITIONAL_ADDRESS_FAMILY)
-    if token is not None and (len(token) != 8 or even is not None or named is not None):
-        return 400
-    # 6. An unsupported family: the caller's step; one that does not exist is 440 too.
-    if not set(families) <= {IPV4, IPV6}:
-        return 440
-    # 7. EVEN-PORT with the R bit cannot be had for two families.
-    pair = even is not None and bool(even[0] & 0x80)
-    if pair and len(families) > 1:
-        return 400
-    lifetime = request.get(a.LIFETIME)
-    if lifetime is not None and len(lifetime) != 4:
-        return 400
-    return Wish(families, even is not None, pair, token, a.decode_u32(lifetime))
-
-
-def _families(request: Message) -> tuple[int, ...] | None:
-    """None: malformed. ADDITIONAL-ADDRESS-FAMILY stands alone and means IPv6 beside IPv4."""
-    requested = request.get(a.REQUESTED_ADDRESS_FAMILY)
-    additional = request.get(a.ADDITIONAL_ADDRESS_FAMILY)
-    if additional is not None:
-        if requested is not None or a.decode_first_byte(additional) != IPV6:
-            return None
-        return IPV4, IPV6
-    if requested is None:
-        return (IPV4,)
-    family = a.decode_first_byte(requested)
-    return None if family is None else (family,)
