@@ -15,6 +15,7 @@ from media.connections import (
     KnowRemote,
     OpenConnection,
     PathChosen,
+    PlaneCounts,
     PlaneReady,
     RestartIce,
     RevokeUser,
@@ -33,6 +34,10 @@ from media.planes.sockets import PlaneSettings, Sockets
 from media.turn.exchange import UserRevoked
 
 STATS_S = 5.0
+TELL_S = 0.1
+"""Between reports of paths of one connection; what changed meanwhile is told with the figures. A
+peer could nominate to and fro thousands of times a second.
+"""
 
 
 class PythonPlane:
@@ -49,6 +54,8 @@ class PythonPlane:
         self._port = OnePort(self, self.drops)
         self._sockets = Sockets(settings, self._port)
         self._loop = asyncio.get_running_loop()
+        self._chosen_at: dict[str, float] = {}
+        self._untold: dict[str, Path] = {}
         self._stats: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -100,6 +107,16 @@ class PythonPlane:
     # ---- what the port tells -------------------------------------------------------------------
 
     def path_selected(self, connection: Connection, path: Path, why: str) -> None:
+        now = self._loop.time()
+        if now - self._chosen_at.get(connection.id, 0.0) < TELL_S and why == "nominated":
+            self._untold[connection.id] = path
+        else:
+            self._chosen_at[connection.id] = now
+            self._tell_path(connection, path, why)
+        if connection.is_up:
+            self._reports.add(self._calls.connected(connection))
+
+    def _tell_path(self, connection: Connection, path: Path, why: str) -> None:
         link = self._port.links[path[0]]
         self._reports.add(
             PathChosen(
@@ -111,8 +128,6 @@ class PythonPlane:
                 after_ms=connection.after_ms(),
             )
         )
-        if connection.is_up:
-            self._reports.add(self._calls.connected(connection))
 
     def path_lost(self, connection: Connection, why: str) -> None:
         self._reports.add(ConnectionDown(connection.id, why))
@@ -123,6 +138,7 @@ class PythonPlane:
         self._reports.add(self._calls.connected(connection))
 
     def went_down(self, connection: Connection, report: ConnectionDown) -> None:
+        self._forget(connection)
         self._reports.add(report)
         self._reports.add(self._calls.lost(connection))
 
@@ -167,6 +183,7 @@ class PythonPlane:
         if connection is not None:
             connection.close()
             self._port.remove(connection)
+            self._forget(connection)
             self._calls.lost(connection)
 
     def _tell_ready(self) -> None:
@@ -177,9 +194,21 @@ class PythonPlane:
 
     def _measure(self) -> None:
         self._stats = self._loop.call_later(STATS_S, self._measure)
+        untold, self._untold = self._untold, {}
+        for name, path in untold.items():
+            if path[0] in self._port.links:
+                self._tell_path(self._port.connections[name], path, "nominated")
         for connection in self._port.connections.values():
             if connection.is_up:
                 self._reports.add(connection.stats())
+        turn = self._sockets.turn
+        drops = self.drops + turn.drops if turn is not None else self.drops
+        allocations = turn.allocations if turn is not None else 0
+        self._reports.add(PlaneCounts(self.connections, allocations, dict(drops)))
+
+    def _forget(self, connection: Connection) -> None:
+        self._chosen_at.pop(connection.id, None)
+        self._untold.pop(connection.id, None)
 
 
 def _credentials(parameters: IceParameters) -> Credentials:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from media import api
-from media.connections import ConnectionCommand, ConnectionReport, ConnectionStats
+from media.connections import ConnectionCommand, ConnectionReport, ConnectionStats, PlaneCounts
 
 Command = api.Command | ConnectionCommand
 Report = api.Report | ConnectionReport
@@ -27,7 +27,10 @@ class Reports:
     def add(self, report: Report | None) -> None:
         if report is None:
             return
-        if isinstance(report, ConnectionStats) and len(self._waiting) >= self._limit // 2:
+        if (
+            isinstance(report, ConnectionStats | PlaneCounts)
+            and len(self._waiting) >= self._limit // 2
+        ):
             return
         self._waiting.append(report)
         self._there.set()

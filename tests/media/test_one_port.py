@@ -246,6 +246,22 @@ async def test_a_closed_tcp_connection_is_a_lost_peer_that_may_return(
     assert ConnectionDown(command.connection_id, "gone") in opened.told
 
 
+async def test_nominations_to_and_fro_do_not_flood_the_reports(opened: House, peer: Peer) -> None:
+    await peer.connects(opened)
+    second = Peer(peer.certificate)
+    second.credentials, second.remote = peer.credentials, peer.remote
+    await second.on_udp(opened.udp)
+
+    for _ in range(50):
+        await second.checks()
+        await peer.checks(nominate=False)
+        await peer.checks()
+        await second.checks(nominate=False)
+
+    assert len(opened.heard(PathChosen)) < 50
+    second.close()
+
+
 async def test_an_end_by_the_peer_is_told_once(opened: House, peer: Peer) -> None:
     command = await peer.connects(opened)
 

@@ -277,12 +277,16 @@ class Peer(asyncio.DatagramProtocol):
         )  # fmt: skip
 
     async def checks(self, *, nominate: bool = True) -> Message:
-        """One check and its answer."""
+        """A check until it is answered: the first may overtake the command that makes it known."""
         while not self.answers.empty():
             self.answers.get_nowait()
-        self.check(nominate=nominate)
         async with asyncio.timeout(WAIT_S):
-            return await self.answers.get()
+            while True:
+                self.check(nominate=nominate)
+                try:
+                    return await asyncio.wait_for(self.answers.get(), 0.2)
+                except TimeoutError:
+                    continue
 
     async def shakes(self) -> None:
         """The handshake to its end."""
