@@ -92,6 +92,8 @@ class Line:
         self.media: list[MediaCommand] = []
         self.notes: list[Noted] = []
         self.generations: Counter[str] = Counter()
+        self.rung: set[tuple[str, UserId]] = set()
+        """Whose devices were told to ring and not to stop yet."""
         self._calls = 0
 
     # ---- people ----------------------------------------------------------------------------------
@@ -252,6 +254,7 @@ class Line:
                     phone.signals.append(msgspec.json.decode(output.signal))
             case Ended():
                 self.logged.append(output.record)
+                assert output.record.call_id not in {call_id for call_id, _ in self.rung}
             case Saved():
                 self.kept[output.call.call_id] = output.call
                 if output.call.reason is not None:
@@ -267,7 +270,9 @@ class Line:
         assert not call.over, "rings after its end"
         assert rung.expires_at <= self.ms + 45_000
         if rung.only is not None:
+            assert {(call.id, user_id) for user_id in rung.user_ids} <= self.rung
             return self._phones_at(rung.only)
+        self.rung |= {(call.id, user_id) for user_id in rung.user_ids}
         users = set(rung.user_ids)
         return [p for p in self.phones.values() if p.up and p.by.user_id in users]
 
@@ -278,6 +283,8 @@ class Line:
         for phone in hearers:
             phone.heard.append(told.call)
         for user_id in told.stops:
+            assert (told.call.id, user_id) in self.rung, "told to stop twice"
+            self.rung.discard((told.call.id, user_id))
             for phone in self.phones.values():
                 if phone.up and phone.by.user_id == user_id and told.call.id in phone.rings:
                     assert phone in hearers or phone.by.device_id in self._devices(told), phone
