@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.kernel.ids import UserId
+from server.kernel.logs import Secret
 
 SECRET_NAME = "turn"
 SECRET_BYTES = 32
@@ -30,14 +31,14 @@ class Tickets:
     4) of HMAC-SHA1 over the username, which is `expiry:user_id`, expiry in seconds since the epoch.
 
     Args:
-        secret: of the store's `accounts.secret(SECRET_NAME, ...)`; its bytes are the key.
+        secret: a text, as TURN servers have it in their configuration; its UTF-8 is the key.
         ttl_s: longer than calls are: an allocation is refreshed with the ticket it was made with.
 
     Source: draft-uberti-behave-turn-rest-00, section 2.2.
     """
 
     def __init__(
-        self, secret: bytes, *, stun: tuple[str, ...], turn: tuple[str, ...], ttl_s: int = 86_400
+        self, secret: Secret, *, stun: tuple[str, ...], turn: tuple[str, ...], ttl_s: int = 86_400
     ) -> None:
         self._secret = secret
         self._stun = stun
@@ -52,6 +53,6 @@ class Tickets:
         return tuple(servers)
 
 
-def password(secret: bytes, username: str) -> str:
-    digest = hmac.digest(secret, username.encode(), hashlib.sha1)
+def password(secret: Secret, username: str) -> str:
+    digest = hmac.digest(secret.reveal().encode(), username.encode(), hashlib.sha1)
     return base64.b64encode(digest).decode()

@@ -9,6 +9,7 @@ from media.api import PacketPlane
 from server.kernel.clock import Clock
 from server.kernel.events import BoundEvent
 from server.kernel.ids import Ids, NodeId
+from server.kernel.logs import Secret
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
 from signaling.handlers import events
@@ -46,15 +47,16 @@ async def build(
     plane: PacketPlane | None = None,
     node_id: NodeId = NodeId(""),
     relay: CallRelay | None = None,
+    secret: Secret | None = None,
 ) -> CallsPart:
     """Running calls, those of an earlier process among them. `close` must end before `tasks` and
     the store are closed.
 
-    `stun`, `turn`: URLs of RFC 7064 and 7065 that clients can reach; the TURN server checks tickets
-    with the secret of `turn_secret`. In a cluster `relay` has a port of its own, `outlet` is the
-    wide one, and `relay.nodes_changed` is to be called when nodes come and go.
+    `stun`, `turn`: URLs of RFC 7064 and 7065 that clients can reach. `secret`: of an operator's own
+    TURN server; by default that of `turn_secret`, for ours. In a cluster `relay` has a port of its
+    own, `outlet` is the wide one, and `relay.nodes_changed` is to be called when nodes come and go.
     """
-    tickets = Tickets(await turn_secret(store), stun=stun, turn=turn)
+    tickets = Tickets(secret or await turn_secret(store), stun=stun, turn=turn)
     calls = CallsPart(
         rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
         tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id, relay=relay,
@@ -64,6 +66,6 @@ async def build(
     return calls
 
 
-async def turn_secret(store: Store) -> bytes:
-    """One for the whole server, made when first asked for."""
-    return await store.accounts.secret(SECRET_NAME, os.urandom(SECRET_BYTES))
+async def turn_secret(store: Store) -> Secret:
+    """One for the whole server, made when first asked for: hexadecimal."""
+    return Secret((await store.accounts.secret(SECRET_NAME, os.urandom(SECRET_BYTES))).hex())

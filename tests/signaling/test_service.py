@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import hmac
 from collections.abc import AsyncIterator
 
 import pytest
 
+from media.turn.credentials import ticket_password
 from server.kernel.errors import AppError, Forbidden, Invalid, NotFound, TooLarge
 from server.kernel.ids import RoomId, UserId
 from signaling.shapes import StartCall
+from signaling.wiring import turn_secret
 from tests.support.calls_house import STUN, TURN, CallsHouse, calls_house
 
 
@@ -65,9 +64,8 @@ async def test_tickets_are_what_a_turn_server_with_the_secret_computes(house: Ca
     expiry, _, user_id = turn["username"].partition(":")
     assert user_id == "alice"
     assert int(expiry) == house.clock.now_ms() // 1000 + 86_400
-    secret = await house.store.accounts.secret("turn", b"another")
-    digest = hmac.new(secret, turn["username"].encode(), hashlib.sha1).digest()
-    assert turn["credential"] == base64.b64encode(digest).decode()
+    secret = await turn_secret(house.store)
+    assert turn["credential"] == ticket_password(secret, turn["username"])
 
 
 async def test_signals_go_to_the_device_alone_and_in_order(house: CallsHouse) -> None:
