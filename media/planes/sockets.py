@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from functools import partial
 
 import ifaddr
@@ -63,6 +64,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stun_server: str = ""
     """host:port of a STUN server that is asked for the public address; "": none."""
     turn: TurnOptions | None = None
+    tls_certificate: str = ""
+    """File of the chain in PEM form: TURN over TLS on the TCP port too; "": none."""
+    tls_key: str = ""
 
 
 class Sockets:
@@ -150,8 +154,12 @@ class Sockets:
             await self._listen_streams(hosts, self._settings.tcp_port or shared)
 
     async def _listen_streams(self, hosts: list[str], port: int) -> None:
-        listener = StreamListener(self.turn) if self.turn is not None else None
-        self._streams = SharedListener(self._port, listener)
+        clear = tls = None
+        if self.turn is not None:
+            clear = StreamListener(self.turn)
+            context = _tls_context(self._settings)
+            tls = StreamListener(self.turn, context=context) if context is not None else None
+        self._streams = SharedListener(self._port, clear, tls)
         await self._streams.open(hosts, port)
 
     def _turn_settings(self, options: TurnOptions, bound: list[socket.socket]) -> TurnSettings:
@@ -214,6 +222,15 @@ class Sockets:
         deadline = query.next_deadline()
         if deadline is not None:
             self._asking = loop.call_at(deadline, self._question)
+
+
+def _tls_context(settings: PlaneSettings) -> ssl.SSLContext | None:
+    """Raises OSError when the files cannot be read or are no certificate and its key."""
+    if not settings.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
+    return context
 
 
 def local_hosts(hosts: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,7 @@
-"""The TCP port: passive ICE-TCP (RFC 6544), and TURN for whoever speaks that.
+"""The TCP port: passive ICE-TCP (RFC 6544), and TURN for whoever speaks that, in clear or in TLS.
 
-A connection says what it is by where STUN's magic cookie stands in its first ten bytes.
+A connection says what it is by a TLS handshake's first byte, or by where STUN's magic cookie stands
+in its first ten bytes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from typing import cast
+from weakref import WeakSet
 
 from media.planes.listeners import StreamClient, StreamListener
 from media.planes.oneport import Link, OnePort
@@ -18,17 +20,19 @@ WAITING_BYTES = 256 * 1024
 """Unsent bytes of a connection; past it packets are dropped: late sound is worth nothing."""
 IDLE_S = 10.0
 """A connection that has proved nothing lives this long."""
+_TLS_HANDSHAKE = 0x16
 CONNECTIONS = 4_000
 CONNECTIONS_PER_HOST = 100
 
 
 class SharedListener:
-    """`await open`, then `close`. `turn`: takes the connections that speak TURN."""
+    """`await open`, then `close`. `turn` and `tls` take the connections that speak TURN."""
 
     def __init__(
         self,
         port: OnePort,
         turn: StreamListener | None = None,
+        tls: StreamListener | None = None,
         *,
         connections: int = CONNECTIONS,
         per_host: int = CONNECTIONS_PER_HOST,
@@ -36,6 +40,8 @@ class SharedListener:
     ) -> None:
         self.port = port
         self.turn = turn
+        self.tls = tls
+        self.handed_over: WeakSet[StreamClient] = WeakSet()
         self.idle_s = idle_s
         self._connections = connections
         self._per_host = per_host
@@ -59,7 +65,8 @@ class SharedListener:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-            for client in tuple(self._open):
+            clients: list[SharedClient | StreamClient] = [*self._open, *self.handed_over]
+            for client in clients:
                 client.abort()
             await self._server.wait_closed()
 
@@ -108,6 +115,9 @@ class SharedClient(asyncio.Protocol):
             self._feed(self._link, data)
             return
         self._start += data
+        if self._start[0] == _TLS_HANDSHAKE and self._listener.tls is not None:
+            self._hand_over(self._listener.tls)
+            return
         what = is_prefixed(self._start)
         if what is True:
             self._link = self._port.add_link("tcp", self._send)
@@ -140,6 +150,7 @@ class SharedClient(asyncio.Protocol):
     def _hand_over(self, turn: StreamListener) -> None:
         self._leave()
         client = StreamClient(turn)
+        self._listener.handed_over.add(client)
         self._transport.set_protocol(client)
         client.connection_made(self._transport)
         client.data_received(self._start)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from media import api
 from media.connections import (
@@ -352,6 +355,30 @@ async def test_stun_and_turn_are_served_on_the_same_ports() -> None:
     assert challenge.type == ALLOCATE | ERROR
     assert decode_error(challenge.get(ERROR_CODE) or b"") == 401
     assert over_tcp[8:20] == b"binding-tcp-"
+
+
+async def test_turn_over_tls_is_served_on_the_tcp_port_beside_ice(tmp_path: Path) -> None:
+    made = new_certificate()
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(made.certificate.public_bytes(Encoding.PEM))
+    key.write_bytes(made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    settings = PlaneSettings(
+        hosts=("127.0.0.1",), tcp_port=0, turn=TurnOptions(secrets=("secret",)),
+        tls_certificate=str(chain), tls_key=str(key),
+    )  # fmt: skip
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    async with house(settings) as opened:
+        reader, writer = await asyncio.open_connection(*opened.tcp, ssl=trusting)
+        writer.write(build(BINDING | REQUEST, b"binding-tls-"))
+        answer = await asyncio.wait_for(reader.read(1_000), 5)
+        peer = Peer()
+        await peer.connects(opened, tcp=True)
+        peer.close()
+
+    assert answer[8:20] == b"binding-tls-"
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
 
 
 async def test_a_stun_server_tells_the_public_address() -> None:
