@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.support.one_port import CALL, DEVICE, House, Peer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 SETTINGS = PlaneSettings(hosts=("127.0.0.1",), tcp_port=0)
 
 
@@ -94,6 +97,43 @@ async def test_a_child_ends_with_its_hub(opened: ChildHouse) -> None:
     assert opened.plane._process.returncode == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+HUB = """
+import asyncio
+from media.planes.child import ChildPlane
+from media.planes.frames import Configure
+from media.planes.sockets import PlaneSettings
+
+async def main():
+    plane = ChildPlane(Configure(PlaneSettings(hosts=("127.0.0.1",)), log_level="error"))
+    plane.start()
+    await plane.reports()
+    print(plane.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_hub_takes_its_child_along() -> None:
+    hub = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HUB, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    child = int(await asyncio.wait_for(hub.stdout.readline(), 20))
+
+    hub.kill()
+    await hub.wait()
+
+    await until(lambda: not is_alive(child), 5)
+
+
+def is_alive(pid: int) -> bool:
+    """Not a zombie either: whoever adopts it may be slow to ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 async def test_commands_while_there_is_no_child_are_dropped() -> None:
