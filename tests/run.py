@@ -55,7 +55,8 @@ ALL = [
     pytest_step("fast tests", "-m", "not slow and not browser and not node"),
     pytest_step("slow tests", "-m", "slow and not faults and not browser and not node"),
     pytest_step("node clients", "-m", "node"),
-    pytest_step("browser", "-m", "browser"),
+    pytest_step("browser", "-m", "browser", "--ignore=tests/media"),
+    pytest_step("calls in a browser", "-m", "browser", "tests/media"),
     pytest_step("faults", "-m", "faults"),
 ]
 
