@@ -26,8 +26,8 @@ Step = tuple[str, Sequence[Any]]
 QUORUM = acsylla.Consistency.QUORUM
 SERIAL = acsylla.Consistency.LOCAL_SERIAL
 PAGE_ROWS = 1000
-ATTEMPT_S = 1.0
-"""A read that a frozen node holds is asked of the next one after this."""
+ATTEMPTS_S = (0.8, 1.2, 1.4, 1.5)
+"""A read that a dead or frozen node holds is asked of the next one after so long."""
 CONDITIONAL_S = 2.5
 """Above the server's own limits for these (2 s), so that its answer is the rule."""
 PAUSE_S = 0.05
@@ -171,16 +171,16 @@ class Session:
 
     async def _attempts(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Until it works; the guard's time limit ends it. A fault of the whole cluster is known by
-        the third.
+        the last.
         """
-        for attempt in range(3):
+        for attempt, within_s in enumerate(ATTEMPTS_S, 1):
             try:
-                async with asyncio.timeout(ATTEMPT_S * (1 + attempt)):
+                async with asyncio.timeout(within_s):
                     return await work()
             except (TimeoutError, *FAULTS):
-                if attempt == 2 or self._closed:
+                if attempt == len(ATTEMPTS_S) or self._closed:
                     raise
-            await asyncio.sleep(PAUSE_S * 2**attempt)
+            await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")
 
     async def _read(self, name: str, values: Sequence[Any], serial: bool) -> list[Row]:
