@@ -11,7 +11,9 @@ import pytest
 
 from server.kernel.clock import System
 from server.kernel.config import Cassandra as Config
+from server.kernel.errors import Unavailable
 from server.kernel.ids import LogId, RoomId, Seq
+from storage.api import Event
 from storage.cassandra import CassandraLog, open_cassandra
 from tests.support.servers.base import Missing, missing
 from tests.support.servers.cassandra import Cassandra, cassandra
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 WRITERS = 8
 LOAD_S = 8.0
-LONGEST_GAP_S = 2.0
+LONGEST_GAP_S = 4.0
 """The aim is 0.5 s and that is what a machine at rest shows; a busy one must pass too."""
 
 
@@ -68,6 +70,18 @@ class Load:
         return max(later - sooner for sooner, later in itertools.pairwise(acks))
 
 
+async def all_rows(log: CassandraLog, room_id: RoomId) -> list[Event]:
+    """Reads may be refused until the others have convicted the dead node; appends not."""
+    for _ in range(4):
+        try:
+            rows, _ = await log.read(room_id, limit=10_000, max_bytes=10**8)
+        except Unavailable:
+            await asyncio.sleep(1.0)
+        else:
+            return rows
+    raise AssertionError(f"{room_id} cannot be read")
+
+
 async def test_the_death_of_a_node_under_load_costs_no_error_and_no_event(
     cluster: Cassandra,
 ) -> None:
@@ -82,7 +96,7 @@ async def test_the_death_of_a_node_under_load_costs_no_error_and_no_event(
     await asyncio.gather(load.run(), kill_one())
 
     for room_id, head in load.heads.items():
-        rows, _ = await log.read(room_id, limit=10_000, max_bytes=10**8)
+        rows = await all_rows(log, room_id)
         assert seqs(rows) == list(range(1, head + 1))
         assert len({row.id for row in rows}) == head
     assert load.longest_gap < LONGEST_GAP_S, f"{load.longest_gap:.3f} s, {len(load.acks)} stored"
