@@ -37,7 +37,7 @@ from server.kernel.logs import get_logger
 from server.kernel.peer import TrustedProxies
 from server.kernel.tasks import TaskOwner
 from server.presence import wiring as presence_wiring
-from storage.api import Check, Fanout, Shared, Store
+from storage.api import Check, Fanout, Store
 
 log = get_logger(__name__)
 OpenStore = Callable[[Config], Awaitable[Store]]
@@ -126,8 +126,8 @@ class Server:
         log.info("server.stopped")
 
     async def _make_parts(self) -> None:
-        config, clock, ids, store = self.config, self.clock, self.ids, self.store
-        self.accounts = await accounts_wiring.build(config, store, clock=clock, ids=ids)
+        config, clock, store = self.config, self.clock, self.store
+        self.accounts = await accounts_wiring.build(config, store, clock=clock, ids=self.ids)
         self._closers.append(self._close_accounts)
         self.files = await open_files(config, clock)
         self._closers.append(self.files.close)
@@ -142,48 +142,36 @@ class Server:
         self.accounts.attach_outlet(self.hub.outlet)
         await self.hub.start()
         if self.shared is not None:
-            await self._make_cluster(self.shared)
-        else:
-            self._make_alone()
+            self.cluster = ClusterPart(
+                config, store, self.shared, node_id=self.node_id, hub=self.hub,
+                accounts=self.accounts, clock=clock, tasks=self.tasks,
+            )  # fmt: skip
+            self._closers.append(self.cluster.close)
+        self._make_chat(self.cluster)
+        if self.cluster is not None:
+            await self.cluster.start(self.presence)
         await self.bus.start()
         OrphanSweep(self.files, tasks=self.tasks, leads=self._leads).start()
 
-    def _make_alone(self) -> None:
-        config, clock, store = self.config, self.clock, self.store
-        self.chat = Chat(
-            store, self.hub.outlet, clock=clock, ids=self.ids, config=config, tasks=self.tasks,
-            tell=self.facts.stored, facts_kept=lambda: self.facts.kept,
-        )  # fmt: skip
-        self.chat.start()
-        self._closers.append(self.bus.close)
-        self._closers.append(self.chat.close)
-        self.presence = presence_wiring.build(
-            config, store, outlet=self.hub.outlet, clock=clock, tasks=self.tasks
-        )
-        self._closers.append(self.presence.close)
-
-    async def _make_cluster(self, shared: Shared) -> None:
-        """Chat and presence as one of many nodes has them."""
+    def _make_chat(self, cluster: ClusterPart | None) -> None:
+        """Chat and presence, of one process or as one of many nodes has them."""
         config, clock, store, tasks = self.config, self.clock, self.store, self.tasks
-        cluster = self.cluster = ClusterPart(
-            config, store, shared, node_id=self.node_id, hub=self.hub, accounts=self.accounts,
-            clock=clock, tasks=tasks,
-        )  # fmt: skip
-        self._closers.append(cluster.close)
+        relay = None if cluster is None else cluster.relay
         self.chat = Chat(
-            store, cluster.relay.local, clock=clock, ids=self.ids, config=config, tasks=tasks,
-            relay=cluster.relay, leads=cluster.leads, tell=self.facts.stored,
-            facts_kept=lambda: self.facts.kept,
+            store, self.hub.outlet if relay is None else relay.local,
+            clock=clock, ids=self.ids, config=config, tasks=tasks, relay=relay,
+            leads=self._leads, tell=self.facts.stored, facts_kept=lambda: self.facts.kept,
         )  # fmt: skip
         self.chat.start()
         self._closers.append(self.bus.close)
         self._closers.append(self.chat.close)
         self.presence = presence_wiring.build(
             config, store, outlet=self.hub.outlet, clock=clock, tasks=tasks,
-            node_id=self.node_id, shared=shared.presence, fanout=cluster.presence_port,
+            node_id=None if cluster is None else self.node_id,
+            shared=None if cluster is None else cluster.shared.presence,
+            fanout=None if cluster is None else cluster.presence_port,
         )  # fmt: skip
         self._closers.append(self.presence.close)
-        await cluster.start(self.presence)
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config

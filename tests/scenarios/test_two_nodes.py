@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -101,7 +102,7 @@ async def test_a_password_changed_on_the_command_line_ends_sessions_at_every_nod
     for person in (alice, bob):
         line = [sys.executable, "-m", "server.main", "user", "passwd", person.name]
         await asyncio.to_thread(
-            subprocess.run, line, cwd=ROOT, env={**_environ(), **cluster.env}, input="new secret",
+            subprocess.run, line, cwd=ROOT, env={**os.environ, **cluster.env}, input="new secret",
             text=True, check=True, capture_output=True, timeout=30,
         )  # fmt: skip
 
@@ -180,9 +181,3 @@ async def test_facts_reach_the_operators_webhook(tmp_path_factory: pytest.TempPa
 
 def seen(person: Person) -> list[PresenceChanged]:
     return [item for item in person.items if isinstance(item, PresenceChanged)]
-
-
-def _environ() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
