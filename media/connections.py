@@ -95,11 +95,15 @@ class PlaneReady(msgspec.Struct, frozen=True, tag="plane_ready"):
     """What goes into each SDP; again when a candidate was found later (a STUN server's answer).
 
     Candidates as they follow `a=`. `only_private`: nobody outside this network will reach us.
+    `hosts`, `port`, `tcp_port`: what the sockets are bound to, numeric.
     """
 
     fingerprint: str
     candidates: tuple[str, ...]
     only_private: bool = False
+    hosts: tuple[str, ...] = ()
+    port: int = 0
+    tcp_port: int | None = None
 
 
 class PathChosen(msgspec.Struct, frozen=True, tag="path_chosen"):

@@ -8,6 +8,9 @@ import socket
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
+from media.connections import PlaneReady
 from media.planes.frames import (
     WAITING_BYTES,
     Beat,
@@ -49,6 +52,11 @@ class ChildPlane:
 
     def start(self) -> None:
         self._tasks.start(self._supervise(), "supervisor")
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a child that could open its sockets, as far as it has said."""
+        return self._writer is not None and self.refused is None
 
     @property
     def pid(self) -> int | None:
@@ -114,7 +122,16 @@ class ChildPlane:
                 self.refused = report.reason
             elif not isinstance(report, Beat):
                 self.refused = None
+                if isinstance(report, PlaneReady):
+                    self._keep_ports(report)
                 self._reports.add(report)
+
+    def _keep_ports(self, ready: PlaneReady) -> None:
+        """The next child has the same: clients know them by now."""
+        settings = msgspec.structs.replace(
+            self._configure.settings, port=ready.port, tcp_port=ready.tcp_port
+        )
+        self._configure = msgspec.structs.replace(self._configure, settings=settings)
 
     def _send(self, value: ToChild) -> None:
         writer = self._writer

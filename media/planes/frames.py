@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from media.planes.reports import Command, Report
-from media.planes.sockets import PlaneSettings
+from media.planes.settings import PlaneSettings
 
 T = TypeVar("T")
 

@@ -30,7 +30,8 @@ from media.planes.calls import Calls
 from media.planes.connection import Connection
 from media.planes.oneport import OnePort
 from media.planes.reports import Command, Report, Reports
-from media.planes.sockets import PlaneSettings, Sockets
+from media.planes.settings import PlaneSettings
+from media.planes.sockets import Sockets
 from media.turn.exchange import UserRevoked
 
 STATS_S = 5.0
@@ -188,9 +189,14 @@ class PythonPlane:
 
     def _tell_ready(self) -> None:
         candidates, only_private = self._sockets.candidates()
+        tcp = self._sockets.tcp
         self._reports.add(
-            PlaneReady(self._certificate.fingerprint, tuple(candidates), only_private)
-        )
+            PlaneReady(
+                self._certificate.fingerprint, tuple(candidates), only_private,
+                hosts=tuple(host for host, *_ in self._sockets.udp),
+                port=self._sockets.udp[0][1], tcp_port=tcp[0][1] if tcp else None,
+            )
+        )  # fmt: skip
 
     def _measure(self) -> None:
         self._stats = self._loop.call_later(STATS_S, self._measure)

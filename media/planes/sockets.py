@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import errno
 import socket
 import ssl
 from functools import partial
-
-import ifaddr
-import msgspec
 
 from media.ice.candidates import only_private, plan_candidates, same_family
 from media.ice.reflexive import Query
 from media.planes.datagrams import DatagramSocket, bind_datagram
 from media.planes.listeners import StreamListener
 from media.planes.oneport import Link, OnePort
+from media.planes.settings import PlaneSettings, TurnOptions, local_hosts
 from media.planes.streams import SharedListener
 from media.planes.turn import TurnPlane
 from media.turn.settings import OwnAddress, RelayHost, TurnSettings
@@ -23,50 +21,6 @@ from media.wire.addresses import Address
 from server.kernel.logs import Secret
 
 RESOLVE_S = 5.0
-
-
-class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The TURN server behind the same ports; what is not here has `TurnSettings`' default."""
-
-    secrets: tuple[str, ...]
-    """Sign time-limited credentials; several while one is being replaced."""
-    bind: str = "127.0.0.1"
-    """Where relay sockets are bound; numeric."""
-    public: str = "127.0.0.1"
-    """What clients and peers see of them; numeric."""
-    bind6: str = ""
-    public6: str = ""
-    realm: str = "hubbub"
-    first_port: int = 49_152
-    last_port: int = 65_535
-    allowed_peers: tuple[str, ...] = ()
-    user_bps: int = 20_000_000
-
-    def __repr__(self) -> str:
-        return f"TurnOptions({self.public})"
-
-
-class PlaneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the plane listens and what it says of it."""
-
-    hosts: tuple[str, ...] = ("127.0.0.1",)
-    """Numeric; "0.0.0.0" and "::" mean each address of this machine, with a socket for each: what
-    came to one is answered from it.
-    """
-    port: int = 0
-    """UDP; 0: any."""
-    tcp_port: int | None = None
-    """ICE-TCP and TURN over TCP; None: none, 0: any."""
-    public_hosts: tuple[str, ...] = ()
-    """Numeric: how the world reaches these sockets where it is not by `hosts`, with the same ports:
-    a 1:1 NAT, a container's published ports.
-    """
-    stun_server: str = ""
-    """host:port of a STUN server that is asked for the public address; "": none."""
-    turn: TurnOptions | None = None
-    tls_certificate: str = ""
-    """File of the chain in PEM form: TURN over TLS on the TCP port too; "": none."""
-    tls_key: str = ""
 
 
 class Sockets:
@@ -134,24 +88,13 @@ class Sockets:
 
     async def _listen(self) -> None:
         hosts = local_hosts(self._settings.hosts)
-        port = self._settings.port
-        found: list[socket.socket] = []
-        try:
-            for host in hosts:
-                found.append(bind_datagram(host, port))
-                port = port or found[0].getsockname()[1]
-        except OSError:
-            for bound in found:
-                bound.close()
-            raise
+        found = _bind(hosts, self._settings.port, or_any=self._settings.or_any)
         if self._settings.turn is not None:
             self.turn = TurnPlane(self._turn_settings(self._settings.turn, found))
         for bound in found:
             self._add(bound)
         if self._settings.tcp_port is not None:
-            # One number for several addresses has to be chosen before.
-            shared = port if len(hosts) > 1 else 0
-            await self._listen_streams(hosts, self._settings.tcp_port or shared)
+            await self._listen_streams(hosts, self._settings.tcp_port)
 
     async def _listen_streams(self, hosts: list[str], port: int) -> None:
         clear = tls = None
@@ -160,7 +103,14 @@ class Sockets:
             context = _tls_context(self._settings)
             tls = StreamListener(self.turn, context=context) if context is not None else None
         self._streams = SharedListener(self._port, clear, tls)
-        await self._streams.open(hosts, port)
+        # One number for several addresses has to be chosen before: that of UDP.
+        any_port = self._datagrams[0].address[1] if len(hosts) > 1 else 0
+        try:
+            await self._streams.open(hosts, port or any_port)
+        except OSError as error:
+            if not (self._settings.or_any and error.errno == errno.EADDRINUSE):
+                raise
+            await self._streams.open(hosts, any_port)
 
     def _turn_settings(self, options: TurnOptions, bound: list[socket.socket]) -> TurnSettings:
         relays = [RelayHost(options.bind, options.public)]
@@ -179,6 +129,7 @@ class Sockets:
             own=tuple(own),
             allowed_peers=options.allowed_peers,
             user_bps=options.user_bps,
+            user_allocations=options.user_allocations,
         )
 
     def _add(self, bound: socket.socket) -> None:
@@ -224,6 +175,22 @@ class Sockets:
             self._asking = loop.call_at(deadline, self._question)
 
 
+def _bind(hosts: list[str], port: int, *, or_any: bool) -> list[socket.socket]:
+    """A socket for each host, all with one port. Raises OSError; nothing stays open then."""
+    found: list[socket.socket] = []
+    try:
+        for host in hosts:
+            found.append(bind_datagram(host, port))
+            port = port or found[0].getsockname()[1]
+    except OSError as error:
+        for bound in found:
+            bound.close()
+        if or_any and error.errno == errno.EADDRINUSE:
+            return _bind(hosts, 0, or_any=False)
+        raise
+    return found
+
+
 def _tls_context(settings: PlaneSettings) -> ssl.SSLContext | None:
     """Raises OSError when the files cannot be read or are no certificate and its key."""
     if not settings.tls_certificate:
@@ -231,27 +198,3 @@ def _tls_context(settings: PlaneSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
     return context
-
-
-def local_hosts(hosts: tuple[str, ...]) -> list[str]:
-    """Wildcards become this machine's addresses; link-local ones need a zone and are left out.
-    Loopback counts only where nothing else is there, or where it is named.
-    """
-    found: list[str] = []
-    for host in hosts:
-        if not ipaddress.ip_address(host).is_unspecified:
-            found.append(host)
-            continue
-        version = ipaddress.ip_address(host).version
-        ours = [one for one in _addresses() if one.version == version and not one.is_link_local]
-        real = [one for one in ours if not one.is_loopback]
-        found += [str(one) for one in real or ours]
-    return list(dict.fromkeys(found))
-
-
-def _addresses() -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    return [
-        ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-        for adapter in ifaddr.get_adapters()
-        for ip in adapter.ips
-    ]

@@ -19,7 +19,7 @@ from media.planes.child import ChildPlane
 from media.planes.fake import FakePlane
 from media.planes.frames import Configure
 from media.planes.python import PythonPlane
-from media.planes.sockets import PlaneSettings
+from media.planes.settings import PlaneSettings
 from tests.support.one_port import Peer
 
 SETTINGS = PlaneSettings(hosts=("127.0.0.1",))

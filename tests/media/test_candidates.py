@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from media.ice.candidates import only_private, plan_candidates
 from media.ice.reflexive import ATTEMPTS, Query
-from media.planes.sockets import local_hosts
+from media.planes.settings import local_hosts
 from media.wire.addresses import encode_xor
 from media.wire.attributes import XOR_MAPPED_ADDRESS
 from media.wire.stun import BINDING, SUCCESS, Message, build, parse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -10,13 +11,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from media import api
 from media.connections import ConnectionUp, PlaneReady
 from media.planes.child import ChildPlane
 from media.planes.frames import FRAME_BYTES, Configure, Torn, encode, read_command
-from media.planes.sockets import PlaneSettings
+from media.planes.settings import PlaneSettings
 from tests.support.one_port import CALL, DEVICE, House, Peer
 from tests.support.waiting import until
 
@@ -86,6 +88,8 @@ async def test_a_killed_child_is_noticed_and_replaced_within_seconds(
 
     assert noticed < 1.0
     assert opened.plane.pid != first
+    first_ready, second_ready = opened.heard(PlaneReady)
+    assert (second_ready.port, second_ready.tcp_port) == (first_ready.port, first_ready.tcp_port)
     assert opened.plane.starts == 2
 
 
@@ -101,9 +105,10 @@ async def test_a_child_ends_with_its_hub(opened: ChildHouse) -> None:
 
 HUB = """
 import asyncio
+import errno
 from media.planes.child import ChildPlane
 from media.planes.frames import Configure
-from media.planes.sockets import PlaneSettings
+from media.planes.settings import PlaneSettings
 
 async def main():
     plane = ChildPlane(Configure(PlaneSettings(hosts=("127.0.0.1",)), log_level="error"))
@@ -182,3 +187,31 @@ async def test_a_command_survives_the_wire() -> None:
     reader.feed_data(encode(command) * 2)
 
     assert [await read_command(reader), await read_command(reader)] == [command, command]
+
+
+async def test_ports_that_others_have_are_refused_or_replaced_as_asked() -> None:
+    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listening = socket.create_server(("127.0.0.1", 0))
+    taken.bind(("127.0.0.1", 0))
+    wish = PlaneSettings(port=taken.getsockname()[1], tcp_port=listening.getsockname()[1])
+    strict, lenient = (
+        ChildPlane(Configure(wish)),
+        ChildPlane(Configure(msgspec.structs.replace(wish, or_any=True))),
+    )
+    try:
+        strict.start()
+        await until(lambda: strict.refused is not None)
+        lenient.start()
+        told = list(await lenient.reports())
+        await until(lambda: lenient.running)
+        told += await lenient.reports() if len(told) < 2 else []
+        ready = next(one for one in told if isinstance(one, PlaneReady))
+    finally:
+        await strict.close()
+        await lenient.close()
+        taken.close()
+        listening.close()
+
+    assert strict.refused == os.strerror(errno.EADDRINUSE)
+    assert ready.port not in (0, wish.port)
+    assert ready.tcp_port not in (0, wish.tcp_port)

@@ -23,7 +23,7 @@ from media.connections import (
 )
 from media.dtls.certificate import new_certificate
 from media.ice.checks import new_credentials
-from media.planes.sockets import PlaneSettings, TurnOptions
+from media.planes.settings import PlaneSettings, TurnOptions
 from media.wire.attributes import ERROR_CODE, XOR_MAPPED_ADDRESS, decode_error
 from media.wire.stun import ALLOCATE, BINDING, ERROR, REQUEST, SUCCESS, build
 from tests.support.one_port import CALL, DEVICE, House, Peer, aiortc_peer, host_candidate, house

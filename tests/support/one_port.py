@@ -22,7 +22,7 @@ from media.dtls.context import new_context
 from media.dtls.endpoint import Closed, Endpoint, Established, Received, Transmit
 from media.ice.checks import Credentials, new_credentials
 from media.planes.python import PythonPlane
-from media.planes.sockets import PlaneSettings
+from media.planes.settings import PlaneSettings
 from media.srtp import Srtp
 from media.wire.attributes import ICE_CONTROLLING, PRIORITY, USE_CANDIDATE, USERNAME
 from media.wire.demux import Kind, kind_of
