@@ -13,6 +13,7 @@ from server.kernel.ids import NodeId
 from storage.api import (
     Accounts,
     Bus,
+    CallQuality,
     Check,
     DirtyRooms,
     Files,
@@ -158,6 +159,10 @@ class Composite:
     @property
     def calls(self) -> OpenCalls:
         return self._beside.calls
+
+    @property
+    def call_quality(self) -> CallQuality:
+        return self._beside.call_quality
 
     @property
     def joint(self) -> bool:

@@ -82,6 +82,7 @@ from storage.api.projections import (
     ThreadSummary,
     Visibility,
 )
+from storage.api.quality import CallQuality, QualityRow
 from storage.api.store import (
     Check,
     DirtyRooms,
@@ -94,6 +95,7 @@ __all__ = [
     "Batch",
     "Bus",
     "BusLimits",
+    "CallQuality",
     "CallRow",
     "Change",
     "Check",
@@ -135,6 +137,7 @@ __all__ = [
     "PutReceipt",
     "PutReply",
     "PutRoom",
+    "QualityRow",
     "Reaction",
     "Refused",
     "Role",

@@ -10,6 +10,7 @@ from storage.api.accounts import Accounts
 from storage.api.calls import OpenCalls
 from storage.api.log import RoomLog
 from storage.api.projections import Projections
+from storage.api.quality import CallQuality
 
 Check = Callable[[], Awaitable[None]]
 """Raises Unavailable, with a text for the operator, while the part cannot serve."""
@@ -46,7 +47,7 @@ class DirtyRooms(Protocol):
 
 
 class Store(Protocol):
-    """Log, projections, accounts and open calls, opened and closed as one."""
+    """Log, projections, accounts and calls, opened and closed as one."""
 
     @property
     def log(self) -> RoomLog: ...
@@ -59,6 +60,9 @@ class Store(Protocol):
 
     @property
     def calls(self) -> OpenCalls: ...
+
+    @property
+    def call_quality(self) -> CallQuality: ...
 
     @property
     def joint(self) -> bool:

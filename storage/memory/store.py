@@ -13,9 +13,16 @@ from storage.memory.dirty import MemoryDirtyRooms
 from storage.memory.gate import Gate
 from storage.memory.log import MemoryLog
 from storage.memory.projections import MemoryProjections
+from storage.memory.quality import MemoryQuality
 
 _Seam = TypeVar(
-    "_Seam", MemoryLog, MemoryProjections, MemoryAccounts, MemoryDirtyRooms, MemoryCalls
+    "_Seam",
+    MemoryLog,
+    MemoryProjections,
+    MemoryAccounts,
+    MemoryDirtyRooms,
+    MemoryCalls,
+    MemoryQuality,
 )
 
 
@@ -28,6 +35,7 @@ class MemoryStore:
         self.projections = MemoryProjections(self._gate, self.log)
         self.accounts = MemoryAccounts(self._gate)
         self.calls = MemoryCalls(self._gate)
+        self.call_quality = MemoryQuality(self._gate)
         self._dirty = MemoryDirtyRooms(self._gate) if shared else None
         self.joint = not shared
         self.checks: Mapping[str, Check] = {"store": self.check}
@@ -52,6 +60,7 @@ class MemoryStore:
         other.projections = _behind(other._gate, self.projections)
         other.accounts = _behind(other._gate, self.accounts)
         other.calls = _behind(other._gate, self.calls)
+        other.call_quality = _behind(other._gate, self.call_quality)
         other._dirty = _behind(other._gate, self._dirty)
         return other
 

@@ -15,6 +15,7 @@ from storage.postgres.dirty import PostgresDirty
 from storage.postgres.log import PostgresLog
 from storage.postgres.migration import bring_up
 from storage.postgres.projections import PostgresProjections
+from storage.postgres.quality import PostgresQuality
 
 PROBE = """INSERT INTO probe (id, at) VALUES (1, $1)
     ON CONFLICT (id) DO UPDATE SET at = excluded.at"""
@@ -30,6 +31,7 @@ class PostgresStore:
         self.projections = PostgresProjections(connections, beside_log=beside_log)
         self.accounts = PostgresAccounts(connections)
         self.calls = PostgresCalls(connections)
+        self.call_quality = PostgresQuality(connections)
         self.dirty = PostgresDirty(connections)
         self.joint = False
         self.checks: Mapping[str, Check] = {"postgres": self.check}

@@ -19,6 +19,7 @@ from storage.sqlite.folder import DATABASE, Beside, DataError, FolderLock, make_
 from storage.sqlite.log import SqliteLog
 from storage.sqlite.migration import bring_up
 from storage.sqlite.projections import SqliteProjections
+from storage.sqlite.quality import SqliteQuality
 from storage.sqlite.readers import Readers
 from storage.sqlite.transaction import Transaction
 from storage.sqlite.writer import Writer
@@ -47,6 +48,7 @@ class SqliteStore:
         self.projections = SqliteProjections(writer, readers)
         self.accounts = SqliteAccounts(writer, readers)
         self.calls = SqliteCalls(writer, readers)
+        self.call_quality = SqliteQuality(writer, readers)
         self.bus = SqliteBus(writer, readers, clock=clock, groups=groups, limits=bus_limits)
         self.joint = True
         self.dirty: DirtyRooms | None = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from server.kernel.clock import Clock
 from server.kernel.config import Cassandra
-from storage.api import Accounts, Check, DirtyRooms, OpenCalls, Projections, RoomLog
+from storage.api import Accounts, CallQuality, Check, DirtyRooms, OpenCalls, Projections, RoomLog
 from storage.cassandra import CassandraLog, open_cassandra
 from storage.memory import open_memory
 from tests.support.servers.cassandra import SharedCassandra, rows_of
@@ -85,6 +85,10 @@ class LogBesideMemory:
     @property
     def calls(self) -> OpenCalls:
         return self._beside.calls
+
+    @property
+    def call_quality(self) -> CallQuality:
+        return self._beside.call_quality
 
     async def check(self) -> None:
         await self._log.check()
