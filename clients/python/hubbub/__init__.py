@@ -7,6 +7,8 @@ async with Client("http://127.0.0.1:8008") as client:
     async for item in feed: ...
 """
 
+from hubbub.calls.call import Call
+from hubbub.calls.shapes import CallChanged, CallInfo, CallRinging, CallSignal
 from hubbub.client import Client
 from hubbub.errors import HubbubError
 from hubbub.models import (
@@ -32,6 +34,11 @@ from hubbub.models import (
 from hubbub.room import Room
 
 __all__ = [
+    "Call",
+    "CallChanged",
+    "CallInfo",
+    "CallRinging",
+    "CallSignal",
     "Client",
     "Connected",
     "Disconnected",

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from hubbub.api import Api
+from hubbub.calls.api import Calls
 from hubbub.errors import LineBroken, Unauthorized
 from hubbub.feed import Feed
 from hubbub.ids import ClientIds
@@ -165,6 +166,7 @@ class Client:
     async def close(self) -> None:
         """Unacknowledged commands stay in the state file, if there is one."""
         await self._link.stop()
+        self.calls.close()
         self._link.close_feeds()
         await self._http.close()
         self._journal.close()
@@ -199,6 +201,13 @@ class Client:
             "POST", f"/rooms/{room_id}/members", {"user_ids": [self.me.id]}, answer=dict
         )
         return self._link.known(await self.call("GET", f"/rooms/{room_id}", answer=RoomInfo))
+
+    # ---- calls ----
+
+    @property
+    def calls(self) -> Calls:
+        """Start, answer, and what rings."""
+        return self._link.calls
 
     # ---- presence ----
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hubbub.calls.api import Calls
+from hubbub.calls.shapes import CallChanged, CallRinging, CallSignal
 from hubbub.journal import Journal
 from hubbub.models import (
     Event,
@@ -37,6 +39,7 @@ _SHAPES: dict[str, type[Any]] = {
     "room:event": Event, "room:added": RoomAdded, "room:removed": RoomRemoved,
     "room:updated": RoomUpdated, "room:receipt": Receipt, "room:typing": Typing,
     "presence:changed": PresenceChanged, "session:ended": SessionEnded,
+    "call:ringing": CallRinging, "call:state": CallChanged, "call:signal": CallSignal,
 }  # fmt: skip
 _DECODERS = {name: msgspec.json.Decoder(shape) for name, shape in _SHAPES.items()}
 
@@ -51,6 +54,7 @@ class Inbox:
         self._journal = journal
         self._emit = emit
         self.rooms: dict[str, Room] = {}
+        self.calls = Calls(client, emit)
         self.lagging = False
         self._holes = asyncio.Event()
         self._synced: set[str] = set()
@@ -67,6 +71,7 @@ class Inbox:
 
     def line_opened(self) -> None:
         self._synced.clear()
+        self.calls.line_opened()
         for timeline in self._timelines.values():
             timeline.wait()
 
@@ -122,6 +127,9 @@ class Inbox:
                 self._emit(item)
             case Receipt() as item:
                 self._mark(item)
+                self._emit(item)
+            case CallRinging() | CallChanged() | CallSignal() as item:
+                self.calls.hear(item)
                 self._emit(item)
             case item:
                 self._emit(item)

@@ -11,6 +11,7 @@ import aiohttp
 
 from hubbub.api import Api
 from hubbub.backoff import Backoff
+from hubbub.calls.api import Calls
 from hubbub.errors import HubbubError, LineBroken, NotFound, RateLimited, Unauthorized
 from hubbub.feed import Feed
 from hubbub.ids import ClientIds
@@ -68,6 +69,10 @@ class Link:
     @property
     def rooms(self) -> dict[str, Room]:
         return self._inbox.rooms
+
+    @property
+    def calls(self) -> Calls:
+        return self._inbox.calls
 
     @property
     def connected(self) -> bool:
@@ -199,6 +204,7 @@ class Link:
 
     async def _again(self, line: Line) -> None:
         """What a new connection must be told once more."""
+        await self.calls.come_back(lambda name, payload: line.request(name, payload, dict, ACK_S))
         if self.watched:
             await self._try(line, "presence:watch", {"user_ids": self.watched})
         for room_id in list(self._receipts):

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from hubbub.calls.shapes import CallChanged, CallRinging, CallSignal
+
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
@@ -244,4 +246,5 @@ class CommandRefused(msgspec.Struct, frozen=True):
 Item: TypeAlias = (
     RoomEvent | Gap | Reset | RoomAdded | RoomRemoved | RoomUpdated | Receipt | Typing
     | PresenceChanged | SessionEnded | Connected | Disconnected | CommandDone | CommandRefused
+    | CallRinging | CallChanged | CallSignal
 )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from hubbub.calls.call import Call
+from hubbub.calls.shapes import CallMedia
 from hubbub.models import Event, Member, Page, RoomInfo, Sent
 
 if TYPE_CHECKING:
@@ -76,6 +78,10 @@ class Room:
     async def typing(self, typing: bool = True) -> None:
         """Told to the others if there is a connection; ends by itself after 6 s."""
         await self._client.ephemeral("typing:set", {"room_id": self.id, "typing": typing})
+
+    async def call(self, media: CallMedia = "audio") -> Call:
+        """Ring the others, or come into the call that runs here."""
+        return await self._client.calls.start(self.id, media)
 
     async def history(
         self,
