@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,10 @@ from server.kernel.logs import configure_logs, get_logger
 from server.kernel.tasks import TaskOwner
 
 BEAT_S = 1.0
+FILES = 32_768
+"""Sockets: a relay port for each allocation, and TCP connections, of which strangers may open
+thousands. Systems begin a program with 1,024.
+"""
 log = get_logger(__name__)
 
 
@@ -95,9 +100,18 @@ class Process:
         self._writer.write(encode(value))
 
 
+def raise_file_limit() -> None:
+    """To what is allowed, where that is more than what is given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def main(descriptor: int) -> int:
     # A terminal's Ctrl-C reaches both: the hub says when.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_file_limit()
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     try:
         return await Process(reader, writer).run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from random import Random
 
 from media.turn.allocations import Allocation, Relayed
@@ -13,6 +13,9 @@ from media.turn.ports import Ports
 from media.turn.quotas import Users
 from media.turn.settings import TurnSettings
 from media.wire.addresses import IPV4, IPV6, canonical
+
+SPARE_DEADLINES = 50
+"""That may wait in the heap beside those that count, and as many again as count."""
 
 
 class Tables:
@@ -55,6 +58,11 @@ class Tables:
         if planned is None or relayed.until < planned:
             self._scheduled[relayed.relay] = relayed.until
             heappush(self._deadlines, (relayed.until, relayed.relay))
+            if len(self._deadlines) > SPARE_DEADLINES + 2 * len(self._scheduled):
+                # Those of relays that ended early: a user who allocates and deletes in a loop would
+                # leave thousands a second.
+                self._deadlines = [(at, relay) for relay, at in self._scheduled.items()]
+                heapify(self._deadlines)
 
     def next_deadline(self) -> float | None:
         return self._deadlines[0][0] if self._deadlines else None
