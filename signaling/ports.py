@@ -34,3 +34,13 @@ class CallLog(Protocol):
             is there already.
         """
         ...
+
+
+class UrlSource(Protocol):
+    """Where clients find STUN and TURN: URLs of RFC 7064 and 7065. They may change."""
+
+    def now(self) -> tuple[str, ...]: ...
+
+    async def known(self) -> bool:
+        """Waits for the first of a server that has just started, some seconds at most."""
+        ...

@@ -93,11 +93,13 @@ class Calls:
     # ---- commands --------------------------------------------------------------------------------
 
     async def start_call(self, ctx: Context, cmd: StartCall) -> Joined:
+        await self._tickets.ready()
         room = await self._facts(RoomId(cmd.room_id), ctx.user_id)
         call_id = self._ids.new(self._clock.now_ms())
         return self._joined(ctx, await self._ask(Start(self._by(ctx), room, cmd.media, call_id)))
 
     async def accept(self, ctx: Context, cmd: AcceptCall) -> Joined:
+        await self._tickets.ready()
         room = await self._seen(ctx, cmd.call_id)
         accept = Accept(self._by(ctx), cmd.call_id, room, cmd.take_over)
         return self._joined(ctx, await self._ask(accept))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.kernel.ids import UserId
 from server.kernel.logs import Secret
+from signaling.ports import UrlSource
 
 SECRET_NAME = "turn"
 SECRET_BYTES = 32
@@ -24,6 +26,19 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
     credential: str | UnsetType = UNSET
 
 
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """A `UrlSource` that does not change."""
+
+    urls: tuple[str, ...] = ()
+
+    def now(self) -> tuple[str, ...]:
+        return self.urls
+
+    async def known(self) -> bool:
+        return True
+
+
 class Tickets:
     """Makes `ice_servers` for a user.
 
@@ -32,24 +47,29 @@ class Tickets:
 
     Args:
         secret: a text, as TURN servers have it in their configuration; its UTF-8 is the key.
+        urls: where they are now.
         ttl_s: longer than calls are: an allocation is refreshed with the ticket it was made with.
 
     Source: draft-uberti-behave-turn-rest-00, section 2.2.
     """
 
-    def __init__(
-        self, secret: Secret, *, stun: tuple[str, ...], turn: tuple[str, ...], ttl_s: int = 86_400
-    ) -> None:
+    def __init__(self, secret: Secret, urls: UrlSource, *, ttl_s: int = 86_400) -> None:
         self._secret = secret
-        self._stun = stun
-        self._turn = turn
+        self._urls = urls
         self._ttl_s = ttl_s
 
+    async def ready(self) -> None:
+        """Returns once it is known where the servers are, or a few seconds later all the same."""
+        await self._urls.known()
+
     def ice_servers(self, user_id: UserId, now_ms: int) -> tuple[IceServer, ...]:
-        servers = [IceServer(self._stun)] if self._stun else []
-        if self._turn:
+        urls = self._urls.now()
+        stun = tuple(url for url in urls if url.startswith("stun"))
+        turn = tuple(url for url in urls if url.startswith("turn"))
+        servers = [IceServer(stun)] if stun else []
+        if turn:
             username = f"{now_ms // 1000 + self._ttl_s}:{user_id}"
-            servers.append(IceServer(self._turn, username, password(self._secret, username)))
+            servers.append(IceServer(turn, username, password(self._secret, username)))
         return tuple(servers)
 
 

@@ -13,14 +13,14 @@ from server.kernel.logs import Secret
 from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
 from signaling.handlers import events
-from signaling.ports import CallLog, Rooms
+from signaling.ports import CallLog, Rooms, UrlSource
 from signaling.relay import CallRelay
 from signaling.rules import CallLimits
 from signaling.service import Calls
-from signaling.tickets import SECRET_BYTES, SECRET_NAME, Tickets
+from signaling.tickets import SECRET_BYTES, SECRET_NAME, Tickets, Urls
 from storage.api import Store
 
-__all__ = ["FEATURE", "CallRelay", "CallsPart", "build", "events"]
+__all__ = ["FEATURE", "CallRelay", "CallsPart", "Urls", "build", "events"]
 
 FEATURE = "calls"
 """What `GET /api/v1/server` announces."""
@@ -38,8 +38,7 @@ async def build(
     rooms: Rooms,
     call_log: CallLog,
     outlet: Outlet,
-    stun: tuple[str, ...],
-    turn: tuple[str, ...],
+    urls: UrlSource,
     clock: Clock,
     ids: Ids,
     tasks: TaskOwner,
@@ -52,11 +51,11 @@ async def build(
     """Running calls, those of an earlier process among them. `close` must end before `tasks` and
     the store are closed.
 
-    `stun`, `turn`: URLs of RFC 7064 and 7065 that clients can reach. `secret`: of an operator's own
-    TURN server; by default that of `turn_secret`, for ours. In a cluster `relay` has a port of its
-    own, `outlet` is the wide one, and `relay.nodes_changed` is to be called when nodes come and go.
+    `secret`: of an operator's own TURN server; by default that of `turn_secret`, for ours. In a
+    cluster `relay` has a port of its own, `outlet` is the wide one, and `relay.nodes_changed` is to
+    be called when nodes come and go.
     """
-    tickets = Tickets(secret or await turn_secret(store), stun=stun, turn=turn)
+    tickets = Tickets(secret or await turn_secret(store), urls)
     calls = CallsPart(
         rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
         tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id, relay=relay,

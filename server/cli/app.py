@@ -28,7 +28,7 @@ Port = Annotated[int | None, typer.Option(help="The port; 0 takes a free one.")]
 Limits = Annotated[str, typer.Option(help='"off": no rate limits (loopback only).')]
 Workers = Annotated[int | None, typer.Option(help="Processes that share the port.")]
 Roles = Annotated[
-    str | None, typer.Option("--role", help="hub, api, worker (with commas), or all.")
+    str | None, typer.Option("--role", help="hub, api, media, worker (with commas), or all.")
 ]
 Name = Annotated[str, typer.Argument(help="The user name.")]
 Letters = Annotated[list[str] | None, typer.Argument(help="Ids, as `bus dead` shows them.")]
@@ -270,8 +270,6 @@ def _config(
 def _roles(text: str) -> list[str]:
     roles = [role.strip() for role in text.split(",")]
     for role in roles:
-        if role == "media":
-            raise Refused("--role media: calls through the server are not part of this version.")
         if role not in get_args(Role):
             raise Refused(f"--role {role!r} is none of {', '.join(get_args(Role))}.")
     return roles

@@ -29,9 +29,28 @@ def serve(config: Config) -> int:
 
     async def started(server: Server) -> None:
         say("\n".join(await _greeting(server)))
+        line = await _call_line(server)
+        if line:
+            say(line)
 
     _run(config, started)
     return 0
+
+
+async def _call_line(server: Server) -> str:
+    """Which ports are to be open for calls, or why there are none."""
+    calling, media = server.calling, server.calling.media
+    if media is None:
+        missing = server.config.media.enabled and not calling.is_installed
+        return "Calls only without relay: install hubbub[calls]." if missing else ""
+    await media.known()
+    if media.ready is None:
+        why = media.refused or "it does not start"
+        return (
+            f"The media port could not be opened ({why}): calls have no relay. Try hubbub doctor."
+        )
+    tcp = f" and TCP port {media.ready.tcp_port}" if media.ready.tcp_port else ""
+    return f"Calls use UDP port {media.ready.port}{tcp}."
 
 
 async def _greeting(server: Server) -> list[str]:
@@ -106,7 +125,10 @@ def _run(
 
     async def life() -> None:
         ended = _signals(None if place is None else place.lifeline)
-        server = Server(config, workers_folder=None if place is None else place.folder)
+        server = Server(
+            config, workers_folder=None if place is None else place.folder,
+            with_media=place is None or place.number == 1,
+        )  # fmt: skip
         try:
             await server.start()
         except OSError as error:

@@ -42,6 +42,7 @@ class ClusterPart:
         self.node_id = node_id
         self.shared = shared
         self.presence_port = ports.open("p")
+        self.calls_port = ports.open("c")
         node = Node(
             node_id, clock.now_ms(), program_version(), accounts.features, config.cluster.roles
         )

@@ -18,6 +18,9 @@ from server.bus import wiring as bus_wiring
 from server.chat.wiring import Chat
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
+from server.compose.calling import Calling
+from server.compose.calling import features as call_features
+from server.compose.calls import LeavingOutlet
 from server.compose.cluster import ClusterPart, new_node_id
 from server.compose.facts import FactMaker
 from server.compose.stores import open_bus, open_files, open_shared, open_store
@@ -56,10 +59,14 @@ class Server:
         clock: Clock | None = None,
         ids: Ids | None = None,
         workers_folder: Path | None = None,
+        with_media: bool = True,
     ) -> None:
-        """`workers_folder`: the port is shared with other workers, who meet there."""
+        """`workers_folder`: the port is shared with other workers, who meet there; one of them is
+        `with_media`.
+        """
         self.config = config
         self._workers_folder = workers_folder
+        self._with_media = with_media
         self.node_id = new_node_id()
         self.cluster: ClusterPart | None = None
         self.clock = clock or System()
@@ -127,7 +134,9 @@ class Server:
 
     async def _make_parts(self) -> None:
         config, clock, store = self.config, self.clock, self.store
-        self.accounts = await accounts_wiring.build(config, store, clock=clock, ids=self.ids)
+        self.accounts = await accounts_wiring.build(
+            config, store, clock=clock, ids=self.ids, features=call_features(config)
+        )
         self._closers.append(self._close_accounts)
         self.files = await open_files(config, clock)
         self._closers.append(self.files.close)
@@ -150,6 +159,8 @@ class Server:
         self._make_chat(self.cluster)
         if self.cluster is not None:
             await self.cluster.start(self.presence)
+        # After the cluster: who is not seen alive loses his calls to us.
+        await self._start_calls(self.cluster)
         await self.bus.start()
         OrphanSweep(self.files, tasks=self.tasks, leads=self._leads).start()
 
@@ -157,8 +168,9 @@ class Server:
         """Chat and presence, of one process or as one of many nodes has them."""
         config, clock, store, tasks = self.config, self.clock, self.store, self.tasks
         relay = None if cluster is None else cluster.relay
+        self._leaving = LeavingOutlet(self.hub.outlet if relay is None else relay.local)
         self.chat = Chat(
-            store, self.hub.outlet if relay is None else relay.local,
+            store, self._leaving,
             clock=clock, ids=self.ids, config=config, tasks=tasks, relay=relay,
             leads=self._leads, tell=self.facts.stored, facts_kept=lambda: self.facts.kept,
         )  # fmt: skip
@@ -173,11 +185,24 @@ class Server:
         )  # fmt: skip
         self._closers.append(self.presence.close)
 
+    async def _start_calls(self, cluster: ClusterPart | None) -> None:
+        self.calling = Calling(
+            self.config, self.store, clock=self.clock, ids=self.ids, tasks=self.tasks
+        )
+        if self.config.media.enabled:
+            self._closers.append(self.calling.close)
+            await self.calling.start(
+                self.chat, self.hub, self._leaving, cluster=cluster, with_media=self._with_media
+            )
+
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config
         hub.mount((*chat_events.bind(self.chat), *self.presence.events))
         hub.observe(self.chat)
         hub.observe(self.presence)
+        if self.calling.calls is not None:
+            hub.mount(self.calling.calls.events)
+            hub.observe(self.calling.calls)
         app = make_app(
             config,
             (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
@@ -201,6 +226,8 @@ class Server:
     def _checks(self) -> Mapping[str, Check]:
         shared = {} if self.shared is None else self.shared.checks
         own = {"hub": self._check_draining}
+        if self.calling.media is not None:
+            own["media"] = self.calling.media.check
         return {**self.store.checks, **shared, **self.files.checks, **own}
 
     def _leads(self) -> bool:
@@ -208,7 +235,7 @@ class Server:
 
     def _numbers(self) -> list[MetricSource]:
         commits = getattr(self.store, "commits", None)  # the store in memory commits nothing
-        numbers: list[MetricSource] = [_HubNumbers(self.hub), self.bus]
+        numbers: list[MetricSource] = [_HubNumbers(self.hub), self.bus, *self.calling.numbers]
         if self.shared is not None:
             numbers.append(_FanoutNumbers(self.shared.fanout))
         if self.cluster is not None:

@@ -18,6 +18,7 @@ SERVES: dict[Role, frozenset[str]] = {
     "all": frozenset({SOCKETS, API, HEALTH}),
     "hub": frozenset({SOCKETS, HEALTH}),
     "api": frozenset({API, HEALTH}),
+    "media": frozenset({HEALTH}),
     "worker": frozenset({HEALTH}),
 }
 NEEDED = {SOCKETS: "hub", API: "api"}

@@ -12,183 +12,58 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from server.kernel.settings import (
+    S3,
+    Accounts,
+    Bus,
+    Cassandra,
+    Cluster,
+    Hub,
+    Limits,
+    Log,
+    Logging,
+    Media,
+    Postgres,
+    Presence,
+    Redis,
+    Role,
+    Server,
+    Store,
+)
+
+__all__ = [
+    "NO_LIMITS",
+    "S3",
+    "SECRET_KEYS",
+    "Accounts",
+    "Bus",
+    "Cassandra",
+    "Cluster",
+    "Config",
+    "ConfigError",
+    "Hub",
+    "Limits",
+    "Log",
+    "Logging",
+    "Media",
+    "Postgres",
+    "Presence",
+    "Redis",
+    "Role",
+    "Server",
+    "Store",
+    "is_loopback",
+    "load_config",
+]
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text names the key and what to write instead."""
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    host: str = "127.0.0.1"
-    port: int = 8008
-    data: str = "./data"
-    public_url: str = ""
-    registration: Literal["auto", "open", "invite", "closed"] = "auto"
-    """auto: open on loopback (unless a proxy makes it public), invite elsewhere."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks whose X-Forwarded-For is believed."""
-    allowed_origins: tuple[str, ...] = ()
-    """Web origins besides our own that may call; ("*",): all."""
-    directory: bool = False
-    """True: user search covers everybody, not only people one shares a room with."""
-    metrics_public: bool = False
-    """True: /metrics answers everybody, not only loopback and trusted proxies."""
-    drain_s: float = 10.0
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds of DESIGN section 7. Rates of 0 mean: no limit."""
-
-    packet_bytes: int = 262_144
-    max_payload_bytes: int = 1_000_000
-    text_chars: int = 16_384
-    send_per_s: float = 20.0
-    send_burst: int = 60
-    event_per_s: float = 100.0
-    event_burst: int = 300
-    login_fail_per_min: int = 10
-    signup_per_h: int = 20
-    http_per_s: float = 50.0
-    http_burst: int = 200
-    connect_per_s: float = 5.0
-    connect_address_per_s: float = 200.0
-    outbox_bytes: int = 1_048_576
-    unauthenticated_s: float = 10.0
-    request_head_s: float = 10.0
-    request_body_s: float = 30.0
-    head_bytes: int = 16_384
-    file_bytes: int = 2 * 1024**3
-    rooms_per_user: int = 10_000
-    group_members: int = 100_000
-    sockets_per_user: int = 100
-    pending_per_socket: int = 512
-    """Events of one socket that may wait for their acknowledgement at once."""
-
-
-class Hub(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    ping_interval_s: float = 25.0
-    ping_timeout_s: float = 20.0
-    merge_ms: float = 2.0
-
-
-class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    dedup_days: int = 30
-    retention_days: int = 0
-    """Content older than this is blanked; 0: kept for ever."""
-
-
-class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    away_after_s: float = 300.0
-    offline_after_s: float = 5.0
-
-
-class Accounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    access_token_s: int = 900
-    refresh_token_s: int = 90 * 86_400
-
-
-class Logging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
-
-
-class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where things are kept. sqlite and folder: in `server.data`, by one process."""
-
-    log: Literal["sqlite", "postgres", "cassandra"] = "sqlite"
-    files: Literal["folder", "s3"] = "folder"
-
-
-class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    host: str = "127.0.0.1"
-    """A name, an address, or the folder of a Unix socket; several hosts with commas: the primary
-    among them is found.
-    """
-    port: int = 5432
-    user: str = "hubbub"
-    password: str = ""
-    database: str = "hubbub"
-    tls: Literal["off", "on", "verify"] = "off"
-    ca_file: str = ""
-    pool: int = 6
-    """Connections of each process."""
-    limit_s: float = 5.0
-    """How long one call may take."""
-
-
-class Cassandra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    hosts: tuple[str, ...] = ("127.0.0.1",)
-    port: int = 9042
-    user: str = ""
-    password: str = ""
-    keyspace: str = "hubbub"
-    datacenter: str = "datacenter1"
-    replication: int = 3
-    """Copies of each row, when the keyspace is made."""
-    tls: Literal["off", "on", "verify"] = "off"
-    ca_file: str = ""
-    limit_s: float = 5.0
-
-
-class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    host: str = "127.0.0.1"
-    port: int = 6379
-    user: str = ""
-    password: str = ""
-    database: int = 0
-    tls: Literal["off", "on", "verify"] = "off"
-    ca_file: str = ""
-    sentinels: tuple[str, ...] = ()
-    """`host:port` of each; `sentinel_name` then says which primary; host and port are unused."""
-    sentinel_name: str = "hubbub"
-    sentinel_password: str = ""
-    cluster: bool = False
-    """True: host and port are those of any node of a Redis Cluster."""
-    prefix: str = "hubbub"
-    """Before each key and channel, so that several servers may share one Redis."""
-    limit_s: float = 2.0
-
-
-class S3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    endpoint: str = "127.0.0.1:9000"
-    access_key: str = ""
-    secret_key: str = ""
-    bucket: str = "hubbub"
-    region: str = "us-east-1"
-    tls: Literal["off", "on", "verify"] = "off"
-    ca_file: str = ""
-    public_endpoint: str = ""
-    """What presigned addresses name, when browsers reach the store elsewhere than we do."""
-    limit_s: float = 10.0
-
-
-Role = Literal["all", "hub", "api", "worker"]
-
-
-class Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    roles: tuple[Role, ...] = ("all",)
-    workers: int = 1
-    """Processes on this machine that share the port."""
-    beat_s: float = 2.0
-    dead_after_s: float = 6.0
-    """A node that was not heard of for this long is dead: its users go offline."""
-
-
-class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    webhook_url: str = ""
-    """Facts go here as JSON by POST, at least once."""
-    webhook_secret: str = ""
-    """Signs them: `X-Hubbub-Signature` (docs/protocol.md, "Webhook")."""
-    attempts: int = 8
-    """After this many a fact goes to the dead letters."""
-    waiting: int = 1_000_000
-    """Facts that may wait for one group; past it the oldest go to the dead letters."""
-    dead: int = 100_000
-    """Dead letters in all; past it the oldest are lost."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     s3: S3 = S3()
     cluster: Cluster = Cluster()
     bus: Bus = Bus()
+    media: Media = Media()
 
     @property
     def clustered(self) -> bool:
@@ -223,16 +99,23 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def registration(self) -> str:
         if self.server.registration != "auto":
             return self.server.registration
-        alone = self.on_loopback and not self.server.public_url and not self.server.trusted_proxies
-        return "open" if alone else "invite"
+        return "open" if self.is_local else "invite"
+
+    @property
+    def is_local(self) -> bool:
+        """Only programs of this machine reach us, as far as the configuration says."""
+        return self.on_loopback and not self.server.public_url and not self.server.trusted_proxies
 
 
-SECRET_KEYS = frozenset({"password", "secret_key", "sentinel_password", "webhook_secret"})
+SECRET_KEYS = frozenset(
+    {"password", "secret_key", "sentinel_password", "webhook_secret", "ice_secret"}
+)
 """Values that are never shown."""
 
 NO_LIMITS: Mapping[str, Any] = {
     "send_per_s": 0, "event_per_s": 0, "login_fail_per_min": 0, "signup_per_h": 0, "http_per_s": 0,
     "connect_per_s": 0, "connect_address_per_s": 0, "sockets_per_user": 0, "pending_per_socket": 0,
+    "call_start_per_s": 0, "call_signal_per_s": 0,
 }  # fmt: skip
 """What `--limits off` sets (loopback only): rates and counts go, sizes stay."""
 
@@ -275,6 +158,7 @@ def _check_shape(config: Config) -> None:
             "and [postgres] and [redis]; SQLite is for one process"
         )
     _check_bus(config.bus)
+    _check_media(config.media)
     if cluster.workers < 1:
         raise ConfigError("cluster.workers must be at least 1")
     if cluster.dead_after_s < 2 * cluster.beat_s:
@@ -290,6 +174,37 @@ def _check_bus(bus: Bus) -> None:
         raise ConfigError("bus.webhook_url must begin with https:// or http:// and name a host")
     if not bus.webhook_secret:
         raise ConfigError("bus.webhook_url needs bus.webhook_secret, with which facts are signed")
+
+
+def _check_media(media: Media) -> None:
+    for host in (*media.hosts, *media.public_hosts):
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise ConfigError(
+                f"media.hosts and media.public_hosts are numeric addresses, not {host!r}; a name "
+                "goes into media.public_name"
+            ) from None
+    if not 1024 <= media.relay_first_port <= media.relay_last_port <= 65_535:
+        raise ConfigError("media.relay_first_port and relay_last_port: a range within 1024..65535")
+    if not all(-1 <= port <= 65_535 for port in (media.port, media.tcp_port)):
+        raise ConfigError("media.port and media.tcp_port: -1 (chosen), 0 (any), or up to 65535")
+    if bool(media.tls_certificate) != bool(media.tls_key):
+        raise ConfigError("media.tls_certificate and media.tls_key go together")
+    for network in media.allowed_peers:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ConfigError(f"media.allowed_peers: {network!r} is no network") from None
+    _check_ice_urls(media)
+
+
+def _check_ice_urls(media: Media) -> None:
+    for url in media.ice_urls:
+        if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
+            raise ConfigError(f"media.ice_urls: {url!r} is no stun: or turn: address (RFC 7064)")
+        if url.startswith("turn") and not media.ice_secret:
+            raise ConfigError("media.ice_urls names a TURN server: set media.ice_secret, its own")
 
 
 def _is_web_address(text: str) -> bool:

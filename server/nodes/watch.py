@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from server.kernel.clock import Clock
 from server.kernel.config import Cluster
 from server.kernel.errors import Unavailable
@@ -70,6 +72,15 @@ class NodeWatch:
         """What every node of the cluster offers, in this node's order."""
         others = [set(node.features) for node in self._view.values()]
         return tuple(name for name in self.node.features if all(name in them for them in others))
+
+    def says(self, *, ice_urls: tuple[str, ...]) -> None:
+        """The others are to know it from now on."""
+        self.node = msgspec.structs.replace(self.node, ice_urls=ice_urls)
+        self._view[self.node.id] = self.node
+        self.soon()
+
+    def others(self) -> list[Node]:
+        return [node for _, node in sorted(self._view.items()) if node.id != self.node.id]
 
     def on_change(self, callback: Callable[[tuple[NodeId, ...]], None]) -> None:
         """Call this with `alive` whenever somebody came or went."""

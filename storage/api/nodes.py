@@ -15,13 +15,16 @@ from storage.api.store import Check
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A process of the cluster. `features`: what its `GET /api/v1/server` would announce alone."""
+    """A process of the cluster. `features`: what its `GET /api/v1/server` would announce alone;
+    `ice_urls`: where clients find its STUN and TURN.
+    """
 
     id: NodeId
     started_at: int
     version: str
     features: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+    ice_urls: tuple[str, ...] = ()
 
 
 class Nodes(Protocol):

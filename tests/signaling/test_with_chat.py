@@ -13,7 +13,7 @@ from server.kernel.errors import AppError, Forbidden, NotFound
 from server.kernel.ids import RoomId
 from server.kernel.shapes import fit
 from signaling.views import CallRecord
-from signaling.wiring import CallsPart, build
+from signaling.wiring import CallsPart, Urls, build
 from tests.support.chat_house import House, Person
 
 
@@ -33,7 +33,7 @@ class CallingHouse(House):
     async def begins(self) -> None:
         self.calls = await build(
             self.store, rooms=ChatRooms(self.chat), call_log=ChatCallLog(self.chat),
-            outlet=self.outlet, stun=(), turn=(), clock=self.clock, ids=self.ids,
+            outlet=self.outlet, urls=Urls(), clock=self.clock, ids=self.ids,
             tasks=self.tasks,
         )  # fmt: skip
         self.leaving.calls = self.calls

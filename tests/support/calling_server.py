@@ -12,7 +12,7 @@ from server.compose.calls import ChatCallLog, ChatRooms, LeavingOutlet
 from server.compose.server import Server
 from server.kernel.config import Config
 from server.kernel.config import Server as Settings
-from signaling.wiring import CallsPart, build
+from signaling.wiring import CallsPart, Urls, build
 
 
 class CallingServer(Server):
@@ -25,7 +25,7 @@ class CallingServer(Server):
         outlet = LeavingOutlet(self.hub.outlet)
         self.calls = await build(
             self.store, rooms=ChatRooms(self.chat), call_log=ChatCallLog(self.chat),
-            outlet=self.hub.outlet, stun=(), turn=("turn:127.0.0.1:3478",), clock=self.clock,
+            outlet=self.hub.outlet, urls=Urls(("turn:127.0.0.1:3478",)), clock=self.clock,
             ids=self.ids, tasks=self.tasks,
         )  # fmt: skip
         outlet.calls = self.calls

@@ -12,7 +12,7 @@ from server.kernel.events import Context
 from server.kernel.ids import NodeId, RandomIds, RoomId, SocketId, UserId
 from server.kernel.tasks import TaskOwner
 from server.nodes.ports import Ports
-from signaling.wiring import CallRelay, CallsPart, build
+from signaling.wiring import CallRelay, CallsPart, Urls, build
 from storage.memory import MemoryStore, open_memory
 from storage.memory.shared import MemoryCluster, MemoryShared
 from tests.support.calls_house import STEP_S, STUN, TURN, CallsHouse, HouseLog, HouseRooms
@@ -84,7 +84,7 @@ class CallsNode(CallsHouse):
         )  # fmt: skip
         self.calls = await build(
             self.store, rooms=self.rooms, call_log=cluster.log,
-            outlet=WideOutlet(self.outlet, cluster), stun=STUN, turn=TURN, clock=self.clock,
+            outlet=WideOutlet(self.outlet, cluster), urls=Urls((*STUN, *TURN)), clock=self.clock,
             ids=RandomIds(), tasks=self.tasks, node_id=self.id, relay=self.relay,
         )  # fmt: skip
 

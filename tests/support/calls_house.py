@@ -20,7 +20,7 @@ from server.kernel.tasks import TaskOwner
 from signaling.inputs import RoomFacts
 from signaling.rules import CallLimits
 from signaling.views import CallRecord
-from signaling.wiring import CallsPart, build
+from signaling.wiring import CallsPart, Urls, build
 from storage.api import Store
 from storage.memory import open_memory
 from tests.support.outlet import FakeOutlet, FakeSocket
@@ -83,8 +83,9 @@ class CallsHouse:
     async def starts(self) -> None:
         self.tasks = TaskOwner("calls")
         self.calls = await build(
-            self.store, rooms=self.rooms, call_log=self.log, outlet=self.outlet, stun=STUN,
-            turn=TURN, clock=self.clock, ids=RandomIds(), tasks=self.tasks, limits=self.limits,
+            self.store, rooms=self.rooms, call_log=self.log, outlet=self.outlet,
+            urls=Urls((*STUN, *TURN)),
+            clock=self.clock, ids=RandomIds(), tasks=self.tasks, limits=self.limits,
             plane=self.plane,
         )  # fmt: skip
         await self.settle()

@@ -20,6 +20,7 @@ HEALTH = ("/healthz", "/readyz", "/metrics")
         (("all",), (*SOCKETS, *API, *HEALTH), ()),
         (("hub",), (*SOCKETS, *HEALTH), API),
         (("api",), (*API, *HEALTH), SOCKETS),
+        (("media",), HEALTH, (*SOCKETS, *API)),
         (("worker",), HEALTH, (*SOCKETS, *API)),
         (("hub", "api"), (*SOCKETS, *API, *HEALTH), ()),
     ],
@@ -35,8 +36,7 @@ def test_the_table_of_roles(roles: tuple[Role, ...], served, refused) -> None:
 @pytest.mark.parametrize(
     ("role", "told"),
     [
-        ("media", "calls through the server are not part of this version"),
-        ("hub,apo", "'apo' is none of all, hub, api, worker"),
+        ("hub,apo", "'apo' is none of all, hub, api, media, worker"),
         ("", "'' is none of"),
     ],
 )
