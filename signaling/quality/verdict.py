@@ -1,0 +1,87 @@
+"""How good it was: the score of a window and of a whole record, and a word for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from signaling.quality import emodel
+from signaling.quality.reasons import nothing_received
+from signaling.quality.record import Record, Window
+
+Verdict = Literal["good", "fair", "bad", "unknown"]
+
+GOOD_MOS, FAIR_MOS = 4.0, 3.1
+"""R 80 and 60 of G.107 Table B.1: "satisfied", and where "nearly all dissatisfied" begins."""
+FAIR_TROUBLE, BAD_TROUBLE = 0.01, 0.10
+"""Shares of the time without connection, with a picture that stood still, or with nothing heard: no
+average of scores shows a minute's silence in a long call.
+"""
+
+
+def score(window: Window, rtt_ms: float) -> float | None:
+    """MOS of what was heard in it, an outage counting 1. None: there was nothing to hear.
+
+    `rtt_ms`: where the window has none.
+    """
+    away = min(1.0, window.reconnecting_ms / window.ms)
+    if window.audio_received + window.audio_lost == 0:
+        return 1.0 if away >= 0.5 else None
+    known = rtt_ms if window.rtt_ms is None else window.rtt_ms
+    delay_ms = emodel.mouth_to_ear_ms(known, window.audio_jitter_ms or 0.0)
+    heard = emodel.mos(emodel.rating(delay_ms, _not_played(window)))
+    return heard * (1.0 - away) + away
+
+
+def scores(windows: Sequence[Window]) -> list[float | None]:
+    rtt_ms = mean_of(windows, "rtt_ms") or 0.0
+    return [score(window, rtt_ms) for window in windows]
+
+
+def mean_score(windows: Sequence[Window]) -> float | None:
+    """By duration."""
+    pairs = [(s, w.ms) for s, w in zip(scores(windows), windows, strict=True) if s is not None]
+    total = sum(ms for _, ms in pairs)
+    return sum(s * ms for s, ms in pairs) / total if total else None
+
+
+def mean_of(windows: Sequence[Window], name: str) -> float | None:
+    """By duration, of those that have it."""
+    known = [(v, w.ms) for w in windows if (v := getattr(w, name)) is not None]
+    total = sum(ms for _, ms in known)
+    return sum(value * ms for value, ms in known) / total if total else None
+
+
+def lost_share(windows: Sequence[Window]) -> float:
+    lost = sum(each.audio_lost + each.video_lost for each in windows)
+    came = sum(each.audio_received + each.video_received for each in windows)
+    return lost / (lost + came) if lost else 0.0
+
+
+def verdict(record: Record) -> Verdict:
+    mos, trouble = mean_score(record.windows), _trouble(record.windows)
+    if trouble >= BAD_TROUBLE:
+        return "bad"
+    if mos is None:
+        return "unknown" if trouble < FAIR_TROUBLE else "fair"
+    if mos < FAIR_MOS:
+        return "bad"
+    return "good" if mos >= GOOD_MOS and trouble < FAIR_TROUBLE else "fair"
+
+
+def _trouble(windows: Sequence[Window]) -> float:
+    bad_ms = sum(
+        each.ms
+        if nothing_received(each)
+        else min(each.ms, max(each.reconnecting_ms, each.freeze_ms))
+        for each in windows
+    )
+    return bad_ms / max(1, sum(each.ms for each in windows))
+
+
+def _not_played(window: Window) -> float:
+    """The share of the sound that was lost or came too late; an outage is counted elsewhere."""
+    lost = window.audio_lost / (window.audio_received + window.audio_lost)
+    heard_ms = max(1, window.ms - window.reconnecting_ms)
+    concealed_ms = max(0, window.concealed_ms - window.reconnecting_ms)
+    return min(1.0, max(lost, concealed_ms / heard_ms))
