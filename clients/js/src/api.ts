@@ -1,5 +1,7 @@
 /** The HTTP calls of the contract, by name. Each throws a HubbubError when the server refuses. */
 
+import type { QualityReport } from "./calls/parts.js";
+import type { CallQuality } from "./calls/types.js";
 import type { Http } from "./http.js";
 import type {
   EventPage,
@@ -122,6 +124,13 @@ export class Api {
     query: { after?: number; before?: number; limit?: number; view?: "events" | "messages" } = {},
   ) => this.http.get<EventPage>(`${roomPath(id)}/events`, query);
 
+  /** What the devices of a call measured, and what the server makes of it. */
+  callQuality = (id: string) => this.http.get<CallQuality>(qualityPath(id));
+
+  /** `last`: sent even when the page goes away. */
+  reportQuality = (id: string, body: QualityReport, last: boolean) =>
+    this.http.ask<{ mos?: number }>("POST", qualityPath(id), { body, keepalive: last });
+
   /** Any other call of the server, such as those of a feature. */
   ask = <T>(method: string, path: string, body?: unknown) =>
     this.http.ask<T>(method, path, body === undefined ? {} : { body });
@@ -129,4 +138,8 @@ export class Api {
 
 function roomPath(id: string): string {
   return `/api/v1/rooms/${encodeURIComponent(id)}`;
+}
+
+function qualityPath(callId: string): string {
+  return `/api/v1/calls/${encodeURIComponent(callId)}/quality`;
 }

@@ -1,12 +1,17 @@
 /** The client of a Hubbub server: one object for one login. */
 
 import { Api, type LogIn, type SignUp } from "./api.js";
+import { Attention } from "./attention.js";
+import { Calls } from "./calls/calls.js";
+import { browserEnvironment, type CallEnvironment } from "./calls/environment.js";
+import type { CallsApi } from "./calls/types.js";
 import { ServerClock, systemClock, type Clock } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { Unauthorized } from "./errors.js";
 import { Following } from "./following.js";
 import { Http } from "./http.js";
 import { ClientIds } from "./ids.js";
+import { inboundOf } from "./inbound.js";
 import type { Acknowledged, Entry } from "./outbox.js";
 import { defaultOutboxStore, type OutboxStore } from "./outbox_store.js";
 import { People } from "./people.js";
@@ -21,9 +26,8 @@ import type {
   LogEvent,
   Member,
   Mentions,
-  Presence,
-  Receipt,
   Room,
+  ServerEvent,
   ServerEvents,
   ServerInfo,
   Session,
@@ -31,10 +35,7 @@ import type {
   User,
 } from "./wire.js";
 
-const TYPING_REPEAT_MS = 3_000;
 const SYNC_AGAIN_MS = 2_000;
-/** Presence is asked for at most so many people at once (the wire's bound). */
-const MAX_WATCHED = 500;
 
 /**
  * `closed`: not started or logged out. `connecting`: no line. `syncing`: line up, catching up.
@@ -62,6 +63,13 @@ export interface Options {
   transport?: Transport;
   fetch?: typeof globalThis.fetch;
   clock?: Clock;
+  calls?: CallOptions;
+}
+
+export interface CallOptions {
+  /** `relay`: media goes through the server's TURN only; the other side does not learn this machine's address. */
+  iceTransportPolicy?: RTCIceTransportPolicy;
+  environment?: CallEnvironment;
 }
 
 export interface SendOptions {
@@ -87,11 +95,12 @@ export class Hubbub {
   private following: Following | undefined;
   private sender: Sender | undefined;
   private receipts: ReceiptSender;
-  private typingSaid = new Map<string, number>();
-  private watched: string[] = [];
+  private readonly attention: Attention;
+  private readonly calling: Calls;
   /** Grows with every connect and disconnect: an answer of an older line is not used. */
   private line = 0;
   private state: Connection = "closed";
+  private readonly inbound: <Name extends ServerEvent>(name: Name, payload: ServerEvents[Name]) => void;
 
   constructor(options: Options = {}) {
     const url = (options.url ?? "").replace(/\/$/, "");
@@ -105,6 +114,16 @@ export class Hubbub {
     this.transport = options.transport ?? new SocketIoTransport(url);
     this.receipts = new ReceiptSender(this.transport, this.clock);
     this.people = new People(this.clock, (id) => this.api.user(id), () => this.changed());
+    this.attention = new Attention(this.transport, this.clock, this.people);
+    this.calling = this.newCalls(options.calls ?? {});
+    this.inbound = inboundOf({
+      me: () => this.kept?.user.id,
+      calls: this.calling,
+      people: this.people,
+      following: () => this.following,
+      receipts: () => this.receipts,
+      sessionEnded: (reason) => this.end(reason),
+    });
     this.channel = new SessionChannel((id) => {
       if (this.sessions.shared && this.kept?.session_id === id) this.end("logged_out");
     });
@@ -115,6 +134,11 @@ export class Hubbub {
     listener: (payload: HubbubEvents[Name]) => void,
   ): () => void {
     return this.events.on(name, listener);
+  }
+
+  /** Calls: who rings, and the one this device is in. */
+  get calls(): CallsApi {
+    return this.calling;
   }
 
   // ---- session -------------------------------------------------------------------------------------
@@ -176,7 +200,11 @@ export class Hubbub {
     const loaded = this.sender.load();
     this.transport.open(
       {
-        connected: () => void this.connected(),
+        connected: () => {
+          this.calling.connected();
+          if (!this.calling.informed) void this.serverInfo().catch(() => undefined);
+          void this.connected();
+        },
         disconnected: (reason) => this.disconnected(reason),
         received: (name, payload) => this.received(name, payload),
       },
@@ -195,6 +223,7 @@ export class Hubbub {
     this.sender = undefined;
     this.following?.close();
     this.following = undefined;
+    this.calling.close();
     this.receipts.close();
     this.receipts = new ReceiptSender(this.transport, this.clock);
     this.kept = null;
@@ -206,6 +235,7 @@ export class Hubbub {
     const asked = this.clock.now();
     const info = await this.api.server();
     if (typeof info.now === "number") this.serverClock.learn(info.now, asked);
+    this.calling.offered(info.features ?? []);
     return info;
   }
 
@@ -343,24 +373,16 @@ export class Hubbub {
 
   /** Say that the user types, or has stopped. May be called on every key. */
   setTyping(roomId: string, typing: boolean): void {
-    const said = this.typingSaid.get(roomId);
-    const now = this.clock.now();
-    if (typing ? said !== undefined && now - said < TYPING_REPEAT_MS : said === undefined) return;
-    if (typing) this.typingSaid.set(roomId, now);
-    else this.typingSaid.delete(roomId);
-    this.transport.request("typing:set", { room_id: roomId, typing }).catch(() => undefined);
+    this.attention.setTyping(roomId, typing);
   }
 
-  async setPresence(status: Status, text?: string): Promise<void> {
-    await this.transport.request("presence:set", text === undefined ? { status } : { status, text });
+  setPresence(status: Status, text?: string): Promise<void> {
+    return this.attention.setPresence(status, text);
   }
 
   /** Be told of these people's presence from now on, also after a reconnect. Replaces the set. */
   watchPresence(userIds: readonly string[]): void {
-    const next = [...new Set(userIds)].sort().slice(0, MAX_WATCHED);
-    if (next.join() === this.watched.join()) return;
-    this.watched = next;
-    void this.askPresence();
+    this.attention.watch(userIds);
   }
 
   /** Connect anew: call it when the machine says that the network is gone, which a ping would tell much later. */
@@ -408,6 +430,13 @@ export class Hubbub {
     return new Following(userId, { api, transport, clock, serverClock }, listener);
   }
 
+  private newCalls({ iceTransportPolicy = "all", environment = browserEnvironment() }: CallOptions): Calls {
+    const { transport, api, clock, serverClock } = this;
+    const parts = { transport, api, clock, serverClock, environment, iceTransportPolicy };
+    const me = () => this.kept && { userId: this.kept.user.id, deviceId: this.kept.device.id };
+    return new Calls(parts, () => me() ?? undefined, () => this.changed());
+  }
+
   private need(): Sender {
     if (!this.sender) throw new Unauthorized({ code: "unauthorized", text: "Please log in." });
     return this.sender;
@@ -436,7 +465,7 @@ export class Hubbub {
     this.setState("syncing");
     this.sender?.pump();
     this.receipts.flush();
-    void this.askPresence();
+    this.attention.connected();
     try {
       await this.following?.sync(() => line === this.line);
     } catch {
@@ -452,8 +481,8 @@ export class Hubbub {
   private disconnected(reason: "refused" | "lost"): void {
     this.line += 1;
     this.sender?.disconnected();
-    this.typingSaid.clear();
-    this.people.lost();
+    this.attention.disconnected();
+    this.calling.disconnected();
     if (this.state !== "closed") this.setState("connecting");
     if (reason === "refused" && this.kept) void this.renewToken();
   }
@@ -469,53 +498,7 @@ export class Hubbub {
   }
 
   private received<Name extends keyof ServerEvents>(name: Name, payload: ServerEvents[Name]): void {
-    HANDLERS[name](this.inbound, payload);
+    this.inbound(name, payload);
     this.changed();
   }
-
-  private readonly inbound = {
-    event: (event: LogEvent) => {
-      this.people.setTyping(event.room_id, event.sender_id, false);
-      this.following?.live(event);
-    },
-    added: (room: Room) => this.following?.book.updated(room),
-    removed: (roomId: string) => this.following?.forget(roomId),
-    receipt: (receipt: Receipt) => {
-      if (receipt.user_id === this.kept?.user.id) this.receipts.confirm(receipt.room_id, receipt);
-      this.following?.receipt(receipt);
-    },
-    typing: (roomId: string, userId: string, typing: boolean) =>
-      this.people.setTyping(roomId, userId, typing),
-    presence: (userId: string, presence: Presence) => this.people.setPresence(userId, presence),
-    ended: (reason: string) => {
-      // The others (slow, shutdown, moved) mean: connect again, which happens by itself.
-      if (FINAL.has(reason)) this.end(reason);
-    },
-  };
-
-  private async askPresence(): Promise<void> {
-    if (!this.transport.connected || this.watched.length === 0) return;
-    try {
-      const answer = await this.transport.request("presence:watch", { user_ids: this.watched });
-      for (const [id, presence] of Object.entries(answer.presence)) this.people.setPresence(id, presence);
-    } catch {
-      // Asked again after the next connect.
-    }
-  }
 }
-
-const FINAL = new Set(["revoked", "reused", "password_changed"]);
-
-type Inbound = Hubbub["inbound"];
-
-/** What each event of the server means here. */
-const HANDLERS: { [Name in keyof ServerEvents]: (to: Inbound, payload: ServerEvents[Name]) => void } = {
-  "room:event": (to, event) => to.event(event),
-  "room:added": (to, { room }) => to.added(room),
-  "room:updated": (to, { room }) => to.added(room),
-  "room:removed": (to, { room_id }) => to.removed(room_id),
-  "room:receipt": (to, receipt) => to.receipt(receipt),
-  "room:typing": (to, { room_id, user_id, typing }) => to.typing(room_id, user_id, typing),
-  "presence:changed": (to, { user_id, ...presence }) => to.presence(user_id, presence),
-  "session:ended": (to, { reason }) => to.ended(reason),
-};

@@ -18,6 +18,8 @@ export interface Ask {
   query?: Record<string, string | number | boolean | undefined>;
   /** False: no token is sent (sign-up, login). */
   login?: boolean;
+  /** True: it is sent even when the page goes away meanwhile. */
+  keepalive?: boolean;
 }
 
 export class Http {
@@ -103,6 +105,7 @@ export class Http {
     if (token) headers["authorization"] = `Bearer ${token}`;
     if (options.body !== undefined) headers["content-type"] = "application/json";
     const init: RequestInit = { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    if (options.keepalive) init.keepalive = true;
     if (options.body !== undefined) init.body = JSON.stringify(options.body);
     let response: Response;
     let text: string;

@@ -10,9 +10,12 @@
  */
 
 export { Hubbub } from "./client.js";
-export type { Connection, HubbubEvents, Options, SendOptions } from "./client.js";
+export type { CallOptions, Connection, HubbubEvents, Options, SendOptions } from "./client.js";
 export { Api } from "./api.js";
 export type { LogIn, NewRoom, SignUp, TotpSetup } from "./api.js";
+export type { CallEnvironment, PageListener, TabChannel } from "./calls/environment.js";
+export type * from "./calls/types.js";
+export type { IceServer, Joined } from "./calls/wire.js";
 export * from "./errors.js";
 export { Fold } from "./fold.js";
 export type { Item, Message, Notice, Reaction } from "./fold.js";

@@ -5,6 +5,8 @@
  * that a newer server adds are simply not named here.
  */
 
+import type { CallClientEvents, CallServerEvents } from "./calls/wire.js";
+
 export interface User {
   id: string;
   username: string;
@@ -190,7 +192,7 @@ export interface Target {
 }
 
 /** Events from the client: payload and the `data` of the acknowledgement. */
-export interface ClientEvents {
+export interface ClientEvents extends CallClientEvents {
   "message:send": [SendMessage, Stored];
   "message:edit": [Target & { content: Content; mentions?: Mentions }, Stored];
   "message:delete": [Target, Stored];
@@ -226,7 +228,7 @@ export type Command =
   | "reaction:remove";
 
 /** Events from the server. */
-export interface ServerEvents {
+export interface ServerEvents extends CallServerEvents {
   "room:event": LogEvent;
   "room:added": { room: Room };
   "room:removed": { room_id: string; reason: string };
@@ -248,4 +250,7 @@ export const SERVER_EVENTS: readonly ServerEvent[] = [
   "room:typing",
   "presence:changed",
   "session:ended",
+  "call:ringing",
+  "call:state",
+  "call:signal",
 ];

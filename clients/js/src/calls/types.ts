@@ -102,11 +102,14 @@ export interface ActiveCall {
   readonly connectedAt: number | undefined;
   readonly quality: Quality;
   readonly sending: ReadonlySet<Source>;
+  /** The devices in use, as far as they were chosen. */
+  readonly choice: MediaChoice;
   readonly localCamera: MediaStream | undefined;
   readonly localScreen: MediaStream | undefined;
   readonly remote: readonly RemoteMedia[];
   /** 0..1, of one's own microphone, for a meter. */
   level(): number;
+  /** What the browser refuses to mute, camera, shareScreen and choose is told by `problem`. */
   mute(muted: boolean): Promise<void>;
   camera(on: boolean): Promise<void>;
   /** Asks the person which screen; with its sound where the browser can. */
@@ -197,7 +200,13 @@ export interface CallQuality {
   participants: ParticipantQuality[];
 }
 
-/** What devices in a direct call send each other by `call:signal`. */
-export type CallSignal =
+/**
+ * What devices in a direct call send each other by `call:signal` (docs/calls-clients.md).
+ *
+ * `from` names the sender's peer connection, `to` the one that it is meant for, as far as the sender knows it: a page
+ * that was loaded anew is the same device with another peer connection. Both may be absent.
+ */
+export type CallSignal = { from?: string; to?: string } & (
   | { type: "offer" | "answer"; sdp: string; sources?: Record<string, Source> }
-  | { type: "candidate"; candidate: RTCIceCandidateInit | null };
+  | { type: "candidate"; candidate: RTCIceCandidateInit | null }
+);

@@ -1,0 +1,426 @@
+/** The call that this device is in: its devices, its connections, its line to the server, as one. */
+
+import { asHubbubError, type HubbubError } from "../errors.js";
+import { Devices } from "./devices.js";
+import { LocalMedia } from "./local_media.js";
+import { Meter } from "./meter.js";
+import { Monitor } from "./monitor.js";
+import type { CallParts, Me } from "./parts.js";
+import { Peer } from "./peer.js";
+import { readSignal, SOURCES } from "./signal.js";
+import { Signaler } from "./signaler.js";
+import type {
+  ActiveCall,
+  Call,
+  CallPhase,
+  CallReason,
+  MediaChoice,
+  Participant,
+  Quality,
+  RemoteMedia,
+  Source,
+} from "./types.js";
+import type { IceServer, Joined } from "./wire.js";
+
+/** While the server is away it is tried so often, whatever the transport's own pauses are. */
+const RETRY_LINE_MS = 1_000;
+/** Errors that say that the call is over for this device. */
+const OVER: Readonly<Record<string, CallReason>> = {
+  conflict: "hung_up",
+  not_found: "failed",
+  forbidden: "failed",
+};
+
+export interface ActiveListener {
+  changed(): void;
+  /** Over, by whichever side. `owed`: the server has not been told that this device left. */
+  ended(call: JoinedCall, owed: boolean): void;
+}
+
+export interface JoinSettings {
+  choice: MediaChoice;
+  /** The server keeps a quality record. */
+  reports: boolean;
+}
+
+export class JoinedCall implements ActiveCall {
+  reason: CallReason | undefined;
+  connectedAt: number | undefined;
+  call: Call;
+  private readonly local: LocalMedia;
+  private readonly meter: Meter;
+  private readonly signaler: Signaler;
+  private readonly monitor: Monitor;
+  private readonly peers = new Map<string, Peer>();
+  private readonly shown = new Map<Source, MediaStream>();
+  private configuration: RTCConfiguration = {};
+  private online = true;
+  private rejoining = false;
+  private retryTimer: unknown;
+  /** What the server was asked to show of our tracks and has not answered. */
+  private muting = false;
+
+  constructor(
+    joined: Joined,
+    settings: JoinSettings,
+    private readonly me: Me,
+    private readonly parts: CallParts,
+    private readonly listener: ActiveListener,
+  ) {
+    const { environment, transport, clock } = parts;
+    this.call = joined.call;
+    this.configure(joined.ice_servers);
+    this.signaler = new Signaler(joined.call.id, transport, clock);
+    this.meter = new Meter(() => environment.audioContext(), (tracks) => environment.stream(tracks));
+    this.monitor = new Monitor(joined.call.id, settings.reports, parts, {
+      primary: () => this.primary(),
+      peers: () => [...this.peers.values()],
+      reconnecting: () => this.phase === "reconnecting",
+      changed: () => this.changed(),
+    });
+    this.local = new LocalMedia(new Devices(() => environment.devices), joined.call.media, settings.choice, {
+      track: (source, track) => this.peers.forEach((peer) => peer.put(source, track)),
+      changed: () => this.localChanged(),
+    });
+    this.follow(joined.call, "offer");
+    void this.local.settle();
+  }
+
+  get id(): string {
+    return this.call.id;
+  }
+
+  get roomId(): string {
+    return this.call.room_id;
+  }
+
+  get media(): Call["media"] {
+    return this.call.media;
+  }
+
+  get over(): boolean {
+    return this.reason !== undefined;
+  }
+
+  get phase(): CallPhase {
+    if (this.over) return "ended";
+    if (this.call.state === "ringing") return this.online ? "ringing" : "reconnecting";
+    if (this.connectedAt === undefined) return "connecting";
+    const peer = this.primary();
+    if (!this.online || !peer || this.monitor.isAiling(peer)) return "reconnecting";
+    return peer.connected ? "connected" : "reconnecting";
+  }
+
+  get problem(): string | undefined {
+    return this.local.problem;
+  }
+
+  get quality(): Quality {
+    return this.monitor.record.now;
+  }
+
+  get choice(): MediaChoice {
+    return this.local.choice;
+  }
+
+  get sending(): ReadonlySet<Source> {
+    return this.local.sending;
+  }
+
+  get localCamera(): MediaStream | undefined {
+    return this.localStream("camera");
+  }
+
+  get localScreen(): MediaStream | undefined {
+    return this.localStream("screen");
+  }
+
+  /** Of a person who is about to change devices, the one that is heard. */
+  get remote(): readonly RemoteMedia[] {
+    const byUser = new Map<string, Participant>();
+    for (const participant of this.others()) {
+      const before = byUser.get(participant.user_id);
+      if (!before || this.peers.get(participant.device_id)?.connected) byUser.set(participant.user_id, participant);
+    }
+    return [...byUser.values()].map((participant) => this.remoteOf(participant));
+  }
+
+  level(): number {
+    return this.meter.level(this.local.get("mic"));
+  }
+
+  async mute(muted: boolean): Promise<void> {
+    this.local.mute(muted);
+  }
+
+  camera(on: boolean): Promise<void> {
+    return this.local.camera(on);
+  }
+
+  shareScreen(on: boolean): Promise<void> {
+    return this.local.share(on);
+  }
+
+  choose(choice: MediaChoice): Promise<void> {
+    return this.local.choose(choice);
+  }
+
+  reconnect(): void {
+    if (this.over) return;
+    if (!this.online) this.parts.transport.retry();
+    for (const peer of this.peers.values()) this.monitor.suspect(peer);
+    this.changed();
+  }
+
+  async leave(): Promise<void> {
+    if (this.over) return;
+    this.finish(this.call.state === "ringing" ? "cancelled" : "hung_up", true);
+  }
+
+  async endForAll(): Promise<void> {
+    await this.parts.transport.request("call:end", { call_id: this.id });
+    this.finish("hung_up");
+  }
+
+  // ---- from the server -----------------------------------------------------------------------------
+
+  /** `call:state` */
+  told(call: Call): void {
+    if (this.over) return;
+    if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
+    const here = call.participants.some(({ device_id }) => device_id === this.me.deviceId);
+    // While it asks to be let in again it may not be in yet.
+    if (!here && this.rejoining) return;
+    if (!here) return this.finish(call.reason ?? "failed");
+    this.follow(call, "await");
+    this.changed();
+  }
+
+  signalled(fromDeviceId: string, signal: unknown): void {
+    const read = readSignal(signal);
+    if (read) this.peers.get(fromDeviceId)?.receive(read);
+  }
+
+  disconnected(): void {
+    if (this.over) return;
+    this.online = false;
+    this.retryLine();
+    this.changed();
+  }
+
+  /** The line is back: this device comes back, with what it could not say meanwhile. */
+  async connected(): Promise<void> {
+    if (this.over || this.rejoining) return;
+    this.rejoining = true;
+    try {
+      const joined = await this.parts.transport.request("call:accept", { call_id: this.id });
+      this.rejoining = false;
+      this.back(joined);
+    } catch (cause) {
+      this.rejoining = false;
+      this.refused(asHubbubError(cause));
+    }
+  }
+
+  /** Another tab of this device has taken the call: it is told to nobody that this one stops. */
+  movedToTab(): void {
+    this.finish("answered_elsewhere");
+  }
+
+  /** The page goes away; it may come back within the server's grace. */
+  pageLeaves(): void {
+    this.monitor.flush();
+  }
+
+  /** The login is over, or the client stopped. */
+  close(): void {
+    this.finish("hung_up", true);
+  }
+
+  // ---- inside --------------------------------------------------------------------------------------
+
+  private follow(call: Call, first: "offer" | "await"): void {
+    this.call = call;
+    if (call.state === "active") this.monitor.accepted();
+    const others = this.others();
+    for (const peer of [...this.peers.values()]) {
+      if (!others.some(({ device_id }) => device_id === peer.deviceId)) this.part(peer);
+    }
+    for (const participant of others) {
+      if (!this.peers.has(participant.device_id)) this.meet(participant, first);
+    }
+    void this.tellTracks();
+  }
+
+  /** Who is there when this device comes gets its offer; who comes later offers. */
+  private meet({ device_id: deviceId }: Participant, first: "offer" | "await"): void {
+    const { environment, clock } = this.parts;
+    const polite = this.indexOf(this.me.deviceId) < this.indexOf(deviceId);
+    const peer = new Peer({ deviceId, polite, configuration: this.configuration }, environment, clock, {
+      send: (to, signal) => this.signaler.send(to, signal),
+      changed: () => this.peerChanged(),
+    });
+    this.peers.set(deviceId, peer);
+    for (const source of SOURCES) {
+      const track = this.local.get(source);
+      if (track) peer.put(source, track);
+    }
+    if (first === "offer") peer.begin();
+    else peer.await();
+  }
+
+  private part(peer: Peer): void {
+    this.peers.delete(peer.deviceId);
+    this.monitor.forget(peer);
+    peer.close();
+  }
+
+  /** One's own other devices are no company. */
+  private others(): Participant[] {
+    return this.call.participants.filter(({ user_id }) => user_id !== this.me.userId);
+  }
+
+  private indexOf(deviceId: string): number {
+    return this.call.participants.findIndex(({ device_id }) => device_id === deviceId);
+  }
+
+  private primary(): Peer | undefined {
+    const peers = [...this.peers.values()];
+    return peers.reverse().find((peer) => peer.connected) ?? peers[0];
+  }
+
+  private remoteOf({ user_id, device_id, tracks }: Participant): RemoteMedia {
+    const peer = this.peers.get(device_id);
+    const [audio, camera] = [peer?.stream("mic"), peer?.stream("camera")];
+    const [screen, screenAudio] = [peer?.stream("screen"), peer?.stream("screen_audio")];
+    return {
+      user_id,
+      device_id,
+      ...(audio && { audio }),
+      ...(camera && { camera }),
+      ...(screen && { screen }),
+      ...(screenAudio && { screenAudio }),
+      sending: new Set(tracks.filter(({ muted }) => !muted).map(({ source }) => source)),
+    };
+  }
+
+  /** The same object as long as it is the same track: a page compares. */
+  private localStream(source: Source): MediaStream | undefined {
+    const track = this.local.get(source);
+    if (!track) return undefined;
+    const known = this.shown.get(source);
+    if (known?.getTracks()[0] === track) return known;
+    const stream = this.parts.environment.stream([track]);
+    this.shown.set(source, stream);
+    return stream;
+  }
+
+  private configure(servers: readonly IceServer[]): void {
+    this.configuration = {
+      iceServers: servers.map((server) => ({ ...server })),
+      iceTransportPolicy: this.parts.iceTransportPolicy,
+      bundlePolicy: "max-bundle",
+      rtcpMuxPolicy: "require",
+    };
+    for (const peer of this.peers.values()) peer.configure(this.configuration);
+  }
+
+  private back({ call, ice_servers }: Joined): void {
+    if (this.over) return;
+    this.online = true;
+    this.parts.clock.clearTimeout(this.retryTimer);
+    this.configure(ice_servers);
+    if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
+    this.follow(call, "await");
+    this.signaler.flush();
+    for (const peer of this.peers.values()) {
+      if (peer.unanswered || this.monitor.isAiling(peer)) this.monitor.suspect(peer);
+    }
+    this.changed();
+  }
+
+  private refused(error: HubbubError): void {
+    if (this.over) return;
+    const reason = OVER[error.code];
+    if (reason) return this.finish(reason);
+    this.retryTimer = this.parts.clock.setTimeout(
+      () => this.parts.transport.connected && void this.connected(),
+      (error.retryAfterS ?? 0) * 1_000 || RETRY_LINE_MS,
+    );
+  }
+
+  private retryLine(): void {
+    this.parts.clock.clearTimeout(this.retryTimer);
+    this.retryTimer = this.parts.clock.setTimeout(() => {
+      if (this.over || this.online) return;
+      if (!this.parts.transport.connected) this.parts.transport.retry();
+      this.retryLine();
+    }, RETRY_LINE_MS);
+  }
+
+  private peerChanged(): void {
+    if (this.primary()?.connected) this.connectedAt ??= this.parts.serverClock.now();
+    this.changed();
+  }
+
+  private localChanged(): void {
+    void this.tellTracks();
+    this.changed();
+  }
+
+  /** Make what the server shows of this device's tracks what they are. */
+  private async tellTracks(): Promise<void> {
+    if (this.muting || this.over) return;
+    const wrong = this.wrongTrack();
+    if (!wrong) return;
+    this.muting = true;
+    try {
+      await this.parts.transport.request("call:mute", { call_id: this.id, ...wrong });
+      this.call = withTrack(this.call, this.me.deviceId, wrong.track_id, wrong.muted);
+    } catch {
+      // Told with the next change, or when the line is back.
+      return;
+    } finally {
+      this.muting = false;
+    }
+    void this.tellTracks();
+  }
+
+  private wrongTrack(): { track_id: Source; muted: boolean } | undefined {
+    const mine = this.call.participants.find(({ device_id }) => device_id === this.me.deviceId);
+    if (!mine || !this.local.settled) return undefined;
+    for (const track_id of SOURCES) {
+      const listed = mine.tracks.find(({ source }) => source === track_id);
+      const muted = !this.sending.has(track_id);
+      if (listed ? listed.muted !== muted : !muted) return { track_id, muted };
+    }
+    return undefined;
+  }
+
+  private finish(reason: CallReason, owed = false): void {
+    if (this.over) return;
+    this.reason = reason;
+    this.parts.clock.clearTimeout(this.retryTimer);
+    this.monitor.close();
+    this.signaler.close();
+    for (const peer of [...this.peers.values()]) peer.close();
+    this.local.close();
+    this.meter.close();
+    this.listener.ended(this, owed);
+    this.changed();
+  }
+
+  private changed(): void {
+    this.listener.changed();
+  }
+}
+
+function withTrack(call: Call, deviceId: string, source: Source, muted: boolean): Call {
+  const kind = source === "camera" || source === "screen" ? "video" : "audio";
+  const participants = call.participants.map((participant) => {
+    if (participant.device_id !== deviceId) return participant;
+    const rest = participant.tracks.filter((track) => track.source !== source);
+    return { ...participant, tracks: [...rest, { track_id: source, kind, source, muted } as const] };
+  });
+  return { ...call, participants };
+}

@@ -1,0 +1,245 @@
+/** `client.calls`: who calls, and the one call that this device is in. */
+
+import { asHubbubError, Conflict, HubbubError } from "../errors.js";
+import { JoinedCall } from "./active.js";
+import { CallBook } from "./book.js";
+import type { TabChannel } from "./environment.js";
+import type { CallParts, Me } from "./parts.js";
+import { Reloads } from "./reloads.js";
+import type { ActiveCall, Call, CallMedia, CallQuality, CallsApi, MediaChoice, Ringing } from "./types.js";
+import type { CallServerEvents, Joined, Signalled } from "./wire.js";
+
+/** After a connect the server has told of all calls within this. */
+const TOLD_MS = 2_000;
+/** Signals that come before the answer to start or accept. */
+const MAX_EARLY = 64;
+const MAX_OWED = 20;
+
+export class Calls implements CallsApi {
+  current: JoinedCall | undefined;
+  private features: readonly string[] | undefined;
+  private readonly book: CallBook;
+  private readonly reloads: Reloads;
+  private readonly tabs: TabChannel | undefined;
+  /** A start or accept is under way. */
+  private joining = false;
+  private early: Signalled[] = [];
+  /** Calls that this device left while the server could not be told. */
+  private owed = new Set<string>();
+  private expiry: unknown;
+  private settling: unknown;
+
+  constructor(
+    private readonly parts: CallParts,
+    /** Who is logged in. */
+    private readonly me: () => Me | undefined,
+    private readonly changed: () => void,
+  ) {
+    this.book = new CallBook(() => me()?.userId);
+    this.reloads = new Reloads(parts.environment);
+    this.tabs = parts.environment.tabs();
+    this.tabs?.listen((message) => this.heard(message));
+    parts.environment.watchPage({
+      networkChanged: () => this.current?.reconnect(),
+      leaving: () => this.pageLeaves(),
+    });
+  }
+
+  // ---- what a page uses ----------------------------------------------------------------------------
+
+  get available(): boolean {
+    return this.unavailableBecause === undefined;
+  }
+
+  get unavailableBecause(): string | undefined {
+    const { unavailableBecause } = this.parts.environment;
+    if (unavailableBecause) return unavailableBecause;
+    if (this.features?.includes("calls")) return undefined;
+    return this.features ? "This server has no calls." : "The server has not been reached yet.";
+  }
+
+  get ringing(): readonly Ringing[] {
+    return this.book.ringing;
+  }
+
+  inRoom(roomId: string): Call | undefined {
+    return this.book.inRoom(roomId);
+  }
+
+  start(roomId: string, media: CallMedia, choice: MediaChoice = {}): Promise<ActiveCall> {
+    return this.join(choice, async (me) => {
+      const joined = await this.parts.transport.request("call:start", { room_id: roomId, media });
+      if (isIn(joined.call, me) || joined.call.state === "ended") return joined;
+      // One runs that this device may not just enter.
+      const text = "You are in this call with another device: take it over, or go on there.";
+      throw new Conflict({ code: "conflict", text, data: { call_id: joined.call.id } });
+    });
+  }
+
+  async accept(callId: string, choice: MediaChoice = {}, takeOver = false): Promise<ActiveCall> {
+    if (this.current && !this.current.over && this.current.id !== callId) await this.current.leave();
+    const ask = { call_id: callId, ...(takeOver && { take_over: true }) };
+    return this.join(choice, async () => {
+      try {
+        return await this.parts.transport.request("call:accept", ask);
+      } catch (cause) {
+        if (asHubbubError(cause).code === "not_found") this.book.silence(callId);
+        throw cause;
+      }
+    });
+  }
+
+  async decline(callId: string): Promise<void> {
+    this.book.silence(callId);
+    this.changed();
+    await this.parts.transport.request("call:decline", { call_id: callId });
+  }
+
+  dismiss(): void {
+    if (!this.current?.over) return;
+    this.current = undefined;
+    this.changed();
+  }
+
+  qualityOf(callId: string): Promise<CallQuality> {
+    return this.parts.api.callQuality(callId);
+  }
+
+  // ---- what the client tells -----------------------------------------------------------------------
+
+  /** The server has said what it offers. */
+  get informed(): boolean {
+    return this.features !== undefined;
+  }
+
+  /** `features` of the server. */
+  offered(features: readonly string[]): void {
+    this.features = features;
+    if (this.parts.transport.connected) this.comeBack();
+    this.changed();
+  }
+
+  connected(): void {
+    const { clock } = this.parts;
+    this.book.beginLine();
+    clock.clearTimeout(this.settling);
+    this.settling = clock.setTimeout(() => {
+      this.book.settleLine();
+      this.changed();
+    }, TOLD_MS);
+    for (const callId of this.owed) this.tellLeft(callId);
+    if (this.current && !this.current.over) void this.current.connected();
+    else this.comeBack();
+  }
+
+  disconnected(): void {
+    this.current?.disconnected();
+  }
+
+  rings(ringing: Ringing): void {
+    this.book.rings(ringing);
+    this.planExpiry();
+  }
+
+  told({ call }: CallServerEvents["call:state"]): void {
+    this.book.told(call);
+    if (this.current?.id === call.id) this.current.told(call);
+  }
+
+  signalled(signalled: Signalled): void {
+    const { call_id, from_device_id, signal } = signalled;
+    if (this.current?.id === call_id && !this.current.over) this.current.signalled(from_device_id, signal);
+    // In a tab that did not join, they are for the one that did.
+    else if (this.joining && this.early.length < MAX_EARLY) this.early.push(signalled);
+  }
+
+  /** Logged out or stopped: the call is left, the page's doings forgotten. */
+  close(): void {
+    this.current?.close();
+    this.current = undefined;
+    this.book.clear();
+    this.owed.clear();
+    this.parts.clock.clearTimeout(this.expiry);
+    this.parts.clock.clearTimeout(this.settling);
+  }
+
+  // ---- inside --------------------------------------------------------------------------------------
+
+  private async join(choice: MediaChoice, ask: (me: Me) => Promise<Joined>): Promise<ActiveCall> {
+    const me = this.me();
+    const { unavailableBecause } = this;
+    if (!me || unavailableBecause) {
+      throw new HubbubError({ code: "unavailable", text: unavailableBecause ?? "Please log in." });
+    }
+    if (this.joining || (this.current && !this.current.over)) {
+      throw new Conflict({ code: "conflict", text: "You are in a call already: leave it first." });
+    }
+    this.joining = true;
+    try {
+      const joined = await ask(me);
+      this.book.told(joined.call);
+      this.current = this.enter(joined, choice, me);
+    } finally {
+      this.joining = false;
+      this.early.splice(0).forEach((signalled) => this.signalled(signalled));
+      this.changed();
+    }
+    return this.current;
+  }
+
+  private enter(joined: Joined, choice: MediaChoice, me: Me): JoinedCall {
+    const settings = { choice, reports: this.features?.includes("call_quality") ?? false };
+    const call = new JoinedCall(joined, settings, me, this.parts, {
+      changed: this.changed,
+      ended: (ended, owed) => owed && this.tellLeft(ended.id),
+    });
+    this.owed.delete(call.id);
+    this.tabs?.post({ call_id: call.id, device_id: me.deviceId });
+    if (joined.call.state === "ended") call.told(joined.call);
+    return call;
+  }
+
+  /** Another tab of this browser has joined; if it is the same device, the call is there now. */
+  private heard(message: unknown): void {
+    const { call_id, device_id } = (message ?? {}) as Record<string, unknown>;
+    if (this.current?.id === call_id && device_id === this.me()?.deviceId) this.current?.movedToTab();
+  }
+
+  private tellLeft(callId: string): void {
+    this.owed.add(callId);
+    if (this.owed.size > MAX_OWED) this.owed.delete(this.owed.values().next().value as string);
+    this.parts.transport.request("call:leave", { call_id: callId }).then(
+      () => this.owed.delete(callId),
+      (cause) => asHubbubError(cause).code !== "offline" && this.owed.delete(callId),
+    );
+  }
+
+  private pageLeaves(): void {
+    const [call, me] = [this.current, this.me()];
+    if (!call || call.over || !me) return;
+    call.pageLeaves();
+    this.reloads.leave({ callId: call.id, deviceId: me.deviceId, choice: call.choice }, this.parts.clock.now());
+  }
+
+  /** The page was loaded anew in the middle of a call. */
+  private comeBack(): void {
+    const me = this.available && !this.joining ? this.me() : undefined;
+    const left = me && this.reloads.take(me.deviceId, this.parts.clock.now());
+    if (left) this.accept(left.callId, left.choice).catch(() => undefined);
+  }
+
+  private planExpiry(): void {
+    const { clock, serverClock } = this.parts;
+    clock.clearTimeout(this.expiry);
+    const next = this.book.expire(serverClock.now());
+    if (next === undefined) return;
+    this.expiry = clock.setTimeout(() => {
+      this.planExpiry();
+      this.changed();
+    }, next - serverClock.now());
+  }
+}
+
+function isIn(call: Call, { deviceId }: Me): boolean {
+  return call.participants.some(({ device_id }) => device_id === deviceId);
+}
