@@ -2,65 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
-from hubbub import Client, Room
-from hubbub.errors import HubbubError
-from hubbub.models import Event, RoomEvent, Session
+from hubbub import Client
+from hubbub.calls.media import installed as calls_installed
+from hubbub.models import Session
 
 from server.accounts.shapes import Session as MadeSession
+from server.cli.echo import EchoBot
 from server.cli.terms import say
 from server.compose import Server
 from server.kernel import json
 from server.kernel.tasks import TaskOwner
 
 ROOM = "Lobby"
-READING_S, TYPING_S = 0.4, 1.0
-WAITING_MOST = 100
-"""Messages the bot may have in hand; more are left unanswered."""
 
 _tasks = TaskOwner("demo")
 _bots: list[EchoBot] = []
-
-
-class EchoBot:
-    """Reads, types, repeats: every direct message, and in groups what begins with its name."""
-
-    def __init__(self, url: str, session: Session) -> None:
-        self._client = Client(url)
-        self._client.resume(session)
-
-    async def start(self) -> None:
-        feed = self._client.events()
-        await self._client.connect()
-        _tasks.start(self._listen(feed), "echo")
-
-    async def stop(self) -> None:
-        with contextlib.suppress(HubbubError):
-            await self._client.log_out()
-        await self._client.close()
-
-    async def _listen(self, feed: object) -> None:
-        assert hasattr(feed, "__aiter__")
-        async for item in feed:
-            if not isinstance(item, RoomEvent) or item.event.sender_id == self._client.me.id:
-                continue
-            room = self._client.rooms.get(item.event.room_id)
-            if room is not None and item.event.type == "message" and len(_tasks) < WAITING_MOST:
-                _tasks.start(self._answer(room, item.event), "answer")
-
-    async def _answer(self, room: Room, event: Event) -> None:
-        addressed = event.body.lower().lstrip("@").startswith("echo")
-        with contextlib.suppress(HubbubError):
-            await asyncio.sleep(READING_S)
-            await room.mark_read(event.seq)
-            if room.info.kind != "direct" and not addressed:
-                return
-            await room.typing()
-            await asyncio.sleep(TYPING_S)
-            await room.send(event.body, reply_to=event.seq)
-            await room.typing(False)
 
 
 async def start(server: Server) -> None:
@@ -70,13 +26,17 @@ async def start(server: Server) -> None:
         await operator.ensure_user(name, display_name=name.capitalize())
     bot_session = _session(await operator.mint("echo", device_name="echo bot"))
     await _furnish(server)
-    bot = EchoBot(server.url, bot_session)
+    bot = EchoBot(server.url, bot_session, _tasks)
     await bot.start()
     _bots.append(bot)
     for name in ("alice", "bob"):
         link = await operator.login_link(server.url, name, uses=100)
         say(f"{name.capitalize():>5}: {link}")
     say("Open each in a tab of its own. Echo answers direct messages.")
+    if bot.hears_calls and calls_installed():
+        say("Call Echo: what you say comes back.")
+    elif bot.hears_calls:
+        say("Echo takes no calls here: that needs pip install 'hubbub[calls]'.")
 
 
 async def stop() -> None:

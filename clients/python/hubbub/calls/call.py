@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hubbub.calls.shapes import CallChanged, CallInfo, CallSignal, IceServer, Participant
+from hubbub.calls.shapes import CallChanged, CallInfo, CallSignal, CallTrack, IceServer, Participant
 from hubbub.errors import HubbubError, LineBroken
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ class Call:
     def others(self) -> list[Participant]:
         """The devices in it but this one."""
         return [each for each in self.info.participants if each.device_id != self._device_id]
+
+    @property
+    def own_tracks(self) -> list[CallTrack]:
+        """What the others are told that this device sends."""
+        own = (each for each in self.info.participants if each.device_id == self._device_id)
+        return [track for each in own for track in each.tracks]
 
     def precedes(self, device_id: str) -> bool:
         """This device was in the call before that one: it is the polite one when offers cross."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -101,37 +101,15 @@ class Peer:
     async def offer(self) -> None:
         """Begin. All sources have a section from the first offer on: they come and go without
         another one."""
-        connection = await self._renew()
-        for source in SOURCES:
-            kind = "video" if source in ("camera", "screen") else "audio"
-            connection.addTransceiver(self._media.outgoing(source) or kind, "sendrecv")
-        async with asyncio.timeout(NEGOTIATE_S):
-            await connection.setLocalDescription(await connection.createOffer())
-        self._offering = True
-        sdp = self._fitting.give_offer(connection.localDescription.sdp)
-        await self._tell("offer", sdp, dict(zip(self._fitting.seen, SOURCES, strict=True)))
+        await self._try(self._make_offer())
 
     async def take(self, signal: Signal) -> None:
         """What is not for this connection, or cannot be followed, changes nothing."""
-        self.refused = None
         offer = isinstance(signal, Description) and signal.type == "offer"
         if not offer and signal.ends.to_id not in ("", self._own_id):
             self.refused = "stale"
-            return
-        try:
-            async with asyncio.timeout(NEGOTIATE_S):
-                if isinstance(signal, Candidate):
-                    self._take_candidate(signal)
-                elif signal.type == "offer":
-                    await self._take_offer(signal)
-                else:
-                    await self._take_answer(signal)
-        except TimeoutError:
-            self.refused = "timeout"
-        except Unusable as error:
-            self.refused = str(error)
-        except REFUSALS as error:
-            self.refused = type(error).__name__
+        else:
+            await self._try(self._take(signal))
 
     async def give_way(self) -> None:
         """Who offers himself and does not answer ours: let it be his."""
@@ -146,7 +124,37 @@ class Peer:
         if connection is not None:
             await _close(connection)
 
+    async def _try(self, work: Coroutine[Any, Any, None]) -> None:
+        self.refused = None
+        try:
+            async with asyncio.timeout(NEGOTIATE_S):
+                await work
+        except TimeoutError:
+            self.refused = "timeout"
+        except Unusable as error:
+            self.refused = str(error)
+        except REFUSALS as error:
+            self.refused = type(error).__name__
+
     # ---- descriptions ----
+
+    async def _take(self, signal: Signal) -> None:
+        if isinstance(signal, Candidate):
+            self._take_candidate(signal)
+        elif signal.type == "offer":
+            await self._take_offer(signal)
+        else:
+            await self._take_answer(signal)
+
+    async def _make_offer(self) -> None:
+        connection = await self._renew()
+        for source in SOURCES:
+            kind = "video" if source in ("camera", "screen") else "audio"
+            connection.addTransceiver(self._media.outgoing(source) or kind, "sendrecv")
+        await connection.setLocalDescription(await connection.createOffer())
+        self._offering = True
+        sdp = self._fitting.give_offer(connection.localDescription.sdp)
+        await self._tell("offer", sdp, dict(zip(self._fitting.seen, SOURCES, strict=True)))
 
     async def _take_offer(self, signal: Description) -> None:
         offer = read(signal.sdp)
