@@ -12,7 +12,12 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from aiortc import RTCDataChannel, RTCSctpCapabilities, RTCSctpTransport
+from aiortc import (
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCSctpCapabilities,
+    RTCSctpTransport,
+)
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from media.wire.sctp import is_sound
@@ -53,6 +58,12 @@ class Channels:
         self._sctp.on("datachannel", self._opened)
         capabilities = RTCSctpCapabilities(maxMessageSize=max_message_bytes)
         _finish(self._sctp.start(capabilities, remote_port))
+
+    def open(self, label: str, first: Message) -> None:
+        """A channel of ours: `first` is sent when it is open, `said` gets what comes back."""
+        channel = RTCDataChannel(self._sctp, RTCDataChannelParameters(label=label))
+        channel.on("open", lambda: send(channel, first))
+        channel.on("message", lambda message: self._said(channel, message))
 
     def received(self, data: bytes) -> None:
         if self.failed or not is_sound(data):

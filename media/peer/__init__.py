@@ -1,0 +1,1 @@
+"""The other end of a connection: a peer that calls the media port and tells which step fails."""
