@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from server.chat.wiring import Chat
 from server.compose.calls import ChatCallLog, ChatRooms, LeavingOutlet
@@ -13,9 +13,12 @@ from server.http.metrics import MetricSource
 from server.hub.hub import Hub
 from server.kernel.clock import Clock
 from server.kernel.config import Config
+from server.kernel.events import BoundRoute
 from server.kernel.ids import Ids, NodeId
 from server.kernel.logs import Secret, get_logger
 from server.kernel.tasks import TaskOwner
+from signaling.quality import wiring as quality_wiring
+from signaling.quality.wiring import QualityPart
 from signaling.rules import CallLimits
 from signaling.wiring import FEATURE, CallRelay, CallsPart, build, turn_secret
 from storage.api import Node, Store
@@ -25,22 +28,32 @@ log = get_logger(__name__)
 
 def features(config: Config) -> tuple[str, ...]:
     """What `GET /api/v1/server` announces of calls."""
-    return (FEATURE,) if config.media.enabled else ()
+    return (FEATURE, quality_wiring.FEATURE) if config.media.enabled else ()
 
 
 class Calling:
     """`await start` once chat is there; `media` is None where another process has it."""
 
     def __init__(
-        self, config: Config, store: Store, *, clock: Clock, ids: Ids, tasks: TaskOwner
+        self,
+        config: Config,
+        store: Store,
+        *,
+        clock: Clock,
+        ids: Ids,
+        tasks: TaskOwner,
+        leads: Callable[[], bool],
     ) -> None:
+        """`leads`: whether this one of all nodes clears up."""
         self.config = config
         self.media: MediaPart | None = None
         self.calls: CallsPart | None = None
+        self.quality: QualityPart | None = None
         self._store = store
         self._clock = clock
         self._ids = ids
         self._tasks = tasks
+        self._leads = leads
 
     async def start(
         self, chat: Chat, hub: Hub, leaving: LeavingOutlet, *, cluster: ClusterPart | None,
@@ -54,14 +67,22 @@ class Calling:
         secret = Secret(given) if given else await turn_secret(self._store)
         if with_media and config.has_role("media"):
             self._start_media(secret, cluster)
-        if not config.has_role("hub"):
-            return
+        if config.has_role("hub"):
+            await self._start_calls(chat, hub, leaving, cluster, secret)
+        self._start_quality(chat)
+
+    async def _start_calls(
+        self, chat: Chat, hub: Hub, leaving: LeavingOutlet, cluster: ClusterPart | None,
+        secret: Secret,
+    ) -> None:  # fmt: skip
+        config = self.config
         others = cluster.watch.others if cluster is not None else _nobody
         urls = AllUrls(self.media, config.media.ice_urls, others)
         relay = self._relay(cluster, hub) if cluster is not None else None
         outlet = hub.outlet if cluster is None else cluster.relay.wide
+        call_log = quality_wiring.keep_ends(ChatCallLog(chat), self._store, self._clock)
         self.calls = leaving.calls = await build(
-            self._store, rooms=ChatRooms(chat), call_log=ChatCallLog(chat), outlet=outlet,
+            self._store, rooms=ChatRooms(chat), call_log=call_log, outlet=outlet,
             urls=urls, clock=self._clock, ids=self._ids, tasks=self._tasks,
             limits=_limits(config), plane=self.media, relay=relay, secret=secret,
             node_id=NodeId("") if cluster is None else cluster.node_id,
@@ -69,6 +90,14 @@ class Calling:
         if cluster is not None and relay is not None:
             watch = cluster.watch
             watch.on_change(lambda _: relay.nodes_changed(tuple(watch.of_role("hub"))))
+
+    def _start_quality(self, chat: Chat) -> None:
+        self.quality = quality_wiring.build(
+            self._store,
+            carried=None if self.calls is None else self.calls.exchange.core,
+            rooms=ChatRooms(chat), clock=self._clock, tasks=self._tasks, leads=self._leads,
+            kept_days=self.config.log.retention_days,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Calls go on: with the next process, and meanwhile between the two themselves."""
@@ -83,7 +112,12 @@ class Calling:
 
     @property
     def numbers(self) -> Sequence[MetricSource]:
-        return [part for part in (self.calls, self.media) if part is not None]
+        parts = (self.calls, self.quality, self.media)
+        return [part for part in parts if part is not None]
+
+    @property
+    def routes(self) -> Sequence[BoundRoute]:
+        return () if self.quality is None else self.quality.routes
 
     def _start_media(self, secret: Secret, cluster: ClusterPart | None) -> None:
         if not is_installed():

@@ -187,8 +187,9 @@ class Server:
 
     async def _start_calls(self, cluster: ClusterPart | None) -> None:
         self.calling = Calling(
-            self.config, self.store, clock=self.clock, ids=self.ids, tasks=self.tasks
-        )
+            self.config, self.store, clock=self.clock, ids=self.ids, tasks=self.tasks,
+            leads=self._leads,
+        )  # fmt: skip
         if self.config.media.enabled:
             self._closers.append(self.calling.close)
             await self.calling.start(
@@ -205,7 +206,11 @@ class Server:
             hub.observe(self.calling.calls)
         app = make_app(
             config,
-            (*accounts_routes.bind(self.accounts), *chat_routes.bind(self.chat)),
+            (
+                *accounts_routes.bind(self.accounts),
+                *chat_routes.bind(self.chat),
+                *self.calling.routes,
+            ),
             authenticate=self.accounts.authenticate,
             checks=self._checks(),
             metrics=self._numbers(),

@@ -39,13 +39,15 @@ class CarriedCalls(Protocol):
 class KnownCalls:
     """Looks in this process first, then where other nodes keep theirs, then among those over."""
 
-    def __init__(self, carried: CarriedCalls, open_calls: OpenCalls, rows: CallQuality) -> None:
+    def __init__(
+        self, carried: CarriedCalls | None, open_calls: OpenCalls, rows: CallQuality
+    ) -> None:
         self._carried = carried
         self._open_calls = open_calls
         self._rows = rows
 
     async def find(self, call_id: str) -> KnownCall | None:
-        call = self._carried.call(call_id)
+        call = None if self._carried is None else self._carried.call(call_id)
         if call is not None:
             return _of_carried(call)
         open_call = await self._open_calls.get(call_id)

@@ -22,6 +22,8 @@ CONCEALED = 0.05
 FREEZE = 0.03
 """A share of the time."""
 OUTAGE_MS = 500
+LIMITED_MS = 15_000
+"""Each call begins with some seconds in which the browser finds out what the network takes."""
 ONE_WAY_MS = 8_000
 SETUP_MS = 5_000
 FEW_PACKETS = 20
@@ -153,11 +155,17 @@ RULES = (
     Rule("delay", lambda window: (window.rtt_ms or 0.0) >= RTT_MS, _delay_text),
     Rule("jitter", lambda window: (window.audio_jitter_ms or 0.0) >= JITTER_MS, _jitter_text),
     Rule("gaps", _gaps, _gaps_text),
-    Rule("slow_network", lambda window: window.limited == "bandwidth", _slow_network_text),
+    Rule(
+        "slow_network",
+        lambda window: window.limited == "bandwidth",
+        _slow_network_text,
+        LIMITED_MS,
+    ),
     Rule(
         "slow_computer",
         lambda window: window.limited == "cpu",
         lambda windows: "This computer was too slow for a better picture.",
+        LIMITED_MS,
     ),
     Rule("reconnecting", lambda window: window.reconnecting_ms >= OUTAGE_MS, _outage_text),
     Rule("freezes", _freezes, _freeze_text),

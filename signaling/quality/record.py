@@ -110,7 +110,6 @@ def thinned(windows: Sequence[Window], limit: int = WINDOWS) -> tuple[Window, ..
 def merged(a: Window, b: Window) -> Window:
     """Both and what lies between. Sums are added, rates and times averaged by duration."""
     sums = {name: min(COUNT_MAX, getattr(a, name) + getattr(b, name)) for name in SUMS}
-    longer = a if a.ms >= b.ms else b
     return replace(
         a,
         ms=max(a.end, b.end) - a.at,
@@ -118,7 +117,7 @@ def merged(a: Window, b: Window) -> Window:
         audio_jitter_ms=_mean(a, b, "audio_jitter_ms"),
         bps_in=(a.bps_in * a.ms + b.bps_in * b.ms) // (a.ms + b.ms),
         bps_out=(a.bps_out * a.ms + b.bps_out * b.ms) // (a.ms + b.ms),
-        limited=longer.limited,
+        limited=_of_most(a, b),
         **sums,
     )
 
@@ -129,6 +128,13 @@ def _mean(a: Window, b: Window, name: str) -> float | None:
     if first is None or second is None:
         return second if first is None else first
     return round((first * a.ms + second * b.ms) / (a.ms + b.ms), 1)
+
+
+def _of_most(a: Window, b: Window) -> Limit | None:
+    """What limited the picture for more than half of the time."""
+    if a.ms == b.ms:
+        return a.limited if a.limited == b.limited else None
+    return a.limited if a.ms > b.ms else b.limited
 
 
 def _same_time(a: Window, b: Window) -> bool:

@@ -41,7 +41,7 @@ class PostedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers may have fractions, as browsers' statistics have."""
 
     at: Annotated[float, Meta(ge=0, le=_EPOCH_MS_MAX)]
-    ms: Annotated[float, Meta(ge=1, le=MS_MAX)]
+    ms: Annotated[float, Meta(gt=0, le=MS_MAX)]
     audio_received: Count
     audio_lost: Count
     concealed_ms: Duration
@@ -60,7 +60,7 @@ class PostedWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def window(self) -> Window:
         """What is told of a freeze when it ends may be longer than the window: it is cut."""
-        ms = round(self.ms)
+        ms = max(1, round(self.ms))
         return Window(
             at=round(self.at),
             ms=ms,

@@ -8,11 +8,10 @@ from server.kernel.clock import Clock
 from server.kernel.events import BoundRoute
 from server.kernel.tasks import TaskOwner
 from signaling.ports import CallLog, Rooms
-from signaling.quality.ends import KeepEnds, KnownCalls
+from signaling.quality.ends import CarriedCalls, KeepEnds, KnownCalls
 from signaling.quality.routes import routes
 from signaling.quality.service import Quality
 from signaling.quality.upkeep import Upkeep
-from signaling.service import Calls
 from storage.api import Store
 
 __all__ = ["FEATURE", "QualityPart", "build", "keep_ends", "routes"]
@@ -34,16 +33,18 @@ def keep_ends(call_log: CallLog, store: Store, clock: Clock) -> CallLog:
 
 def build(
     store: Store,
-    calls: Calls,
     *,
+    carried: CarriedCalls | None,
     rooms: Rooms,
     clock: Clock,
     tasks: TaskOwner,
     leads: Callable[[], bool],
     kept_days: int = 0,
 ) -> QualityPart:
-    """`leads`: whether this one of all nodes clears up; `kept_days`: `log.retention_days`."""
-    known = KnownCalls(calls.exchange.core, store.calls, store.call_quality)
+    """`carried`: the switchboard of this process, where it has one; `leads`: whether this one of
+    all nodes clears up; `kept_days`: `log.retention_days`.
+    """
+    known = KnownCalls(carried, store.calls, store.call_quality)
     quality = QualityPart(store.call_quality, known, rooms, clock)
     quality.routes = routes.bind(quality)
     Upkeep(store.call_quality, clock=clock, leads=leads, days=kept_days).start(tasks)

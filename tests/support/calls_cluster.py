@@ -12,6 +12,7 @@ from server.kernel.events import Context
 from server.kernel.ids import NodeId, RandomIds, RoomId, SocketId, UserId
 from server.kernel.tasks import TaskOwner
 from server.nodes.ports import Ports
+from signaling.quality.wiring import keep_ends
 from signaling.wiring import CallRelay, CallsPart, Urls, build
 from storage.memory import MemoryStore, open_memory
 from storage.memory.shared import MemoryCluster, MemoryShared
@@ -83,7 +84,7 @@ class CallsNode(CallsHouse):
             tasks=self.tasks,
         )  # fmt: skip
         self.calls = await build(
-            self.store, rooms=self.rooms, call_log=cluster.log,
+            self.store, rooms=self.rooms, call_log=keep_ends(cluster.log, self.store, self.clock),
             outlet=WideOutlet(self.outlet, cluster), urls=Urls((*STUN, *TURN)), clock=self.clock,
             ids=RandomIds(), tasks=self.tasks, node_id=self.id, relay=self.relay,
         )  # fmt: skip

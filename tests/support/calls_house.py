@@ -18,6 +18,7 @@ from server.kernel.ids import DeviceId, RandomIds, RoomId, SessionId, SocketId, 
 from server.kernel.shapes import fit
 from server.kernel.tasks import TaskOwner
 from signaling.inputs import RoomFacts
+from signaling.quality.wiring import keep_ends
 from signaling.rules import CallLimits
 from signaling.views import CallRecord
 from signaling.wiring import CallsPart, Urls, build
@@ -83,7 +84,8 @@ class CallsHouse:
     async def starts(self) -> None:
         self.tasks = TaskOwner("calls")
         self.calls = await build(
-            self.store, rooms=self.rooms, call_log=self.log, outlet=self.outlet,
+            self.store, rooms=self.rooms, outlet=self.outlet,
+            call_log=keep_ends(self.log, self.store, self.clock),
             urls=Urls((*STUN, *TURN)),
             clock=self.clock, ids=RandomIds(), tasks=self.tasks, limits=self.limits,
             plane=self.plane,
