@@ -1,5 +1,6 @@
 /** A small server in memory that keeps the contract: a log for each room, exactly once, sync, receipts. */
 
+import type { FakeSwitchboard } from "./fake_calls.js";
 import type { TransportListener, Transport } from "../src/transport.js";
 import { errorFrom, Offline } from "../src/errors.js";
 import type {
@@ -23,6 +24,8 @@ const TYPES: Record<string, string> = {
 };
 
 export class FakeServer {
+  /** Where calls are wanted. */
+  calls: FakeSwitchboard | undefined;
   readonly log: LogEvent[] = [];
   readonly links = new Set<FakeTransport>();
   readonly asked: string[] = [];
@@ -31,10 +34,10 @@ export class FakeServer {
   /** Refuse the next commands with these, one each. */
   refusals: WireError[] = [];
 
-  session(userId: string): Session {
+  session(userId: string, deviceId = `d-${userId}`): Session {
     return {
       user: { id: userId, username: userId, display_name: userId.toUpperCase() },
-      device: { id: `d-${userId}`, name: "test", platform: "node" },
+      device: { id: deviceId, name: "test", platform: "node" },
       session_id: `s-${userId}`,
       access_token: `a-${userId}`,
       refresh_token: `r-${userId}`,
@@ -124,10 +127,16 @@ export class FakeServer {
     const token = new Headers(init?.headers).get("authorization")?.slice("Bearer a-".length) ?? "";
     this.asked.push(`${init?.method ?? "GET"} ${url.pathname}`);
     if (url.pathname === "/api/v1/sessions") {
-      const { username } = JSON.parse(String(init?.body)) as { username: string };
-      return Response.json(this.session(username), { status: 201 });
+      const { username, device_id } = JSON.parse(String(init?.body)) as { username: string; device_id?: string };
+      return Response.json(this.session(username, device_id), { status: 201 });
     }
-    if (url.pathname === "/api/v1/server") return Response.json({ now: this.now });
+    if (url.pathname === "/api/v1/server") {
+      return Response.json({ now: this.now, features: this.calls ? ["calls", "call_quality"] : [] });
+    }
+    if (this.calls && url.pathname.endsWith("/quality")) {
+      this.calls.reports.push({ path: url.pathname, body: JSON.parse(String(init?.body)) as Record<string, unknown> });
+      return Response.json({});
+    }
     if (url.pathname.endsWith("/events")) return Response.json(this.page(url.searchParams, token));
     return Response.json({ code: "not_found", detail: "Not here." }, { status: 404 });
   };
@@ -162,6 +171,7 @@ export class FakeTransport implements Transport {
   constructor(
     readonly server: FakeServer,
     readonly userId: string,
+    readonly deviceId = `d-${userId}`,
   ) {}
 
   open(listener: TransportListener): void {
@@ -173,11 +183,13 @@ export class FakeTransport implements Transport {
     this.connected = true;
     this.server.links.add(this);
     this.listener?.connected();
+    this.server.calls?.opened(this);
   }
 
   cut(): void {
     this.connected = false;
     this.server.links.delete(this);
+    this.server.calls?.closed(this);
     this.listener?.disconnected("lost");
   }
 
@@ -205,11 +217,15 @@ export class FakeTransport implements Transport {
   close(): void {
     this.connected = false;
     this.server.links.delete(this);
+    this.server.calls?.closed(this);
     this.listener = undefined;
   }
 
   private answer(name: ClientEvent, payload: unknown): unknown {
     if (name === "sync") return this.server.sync(this.userId, payload as ClientEvents["sync"][0]);
+    if (name.startsWith("call:") && this.server.calls) {
+      return this.server.calls.request(this, name, payload as Record<string, unknown>);
+    }
     if (name in TYPES) return this.server.command(this.userId, name, payload as SendMessage);
     if (name === "receipt:set") return { delivered_seq: 0, read_seq: 0, ...(payload as object) };
     if (name === "presence:watch") return { presence: {} };

@@ -24,6 +24,7 @@ export class Calls implements CallsApi {
   /** A start or accept is under way. */
   private joining = false;
   private early: Signalled[] = [];
+  private toldEarly: Call | undefined;
   /** Calls that this device left while the server could not be told. */
   private owed = new Set<string>();
   private expiry: unknown;
@@ -143,7 +144,8 @@ export class Calls implements CallsApi {
 
   told({ call }: CallServerEvents["call:state"]): void {
     this.book.told(call);
-    if (this.current?.id === call.id) this.current.told(call);
+    if (this.current?.id === call.id && !this.current.over) this.current.told(call);
+    else if (this.joining) this.toldEarly = call;
   }
 
   signalled(signalled: Signalled): void {
@@ -179,8 +181,10 @@ export class Calls implements CallsApi {
       const joined = await ask(me);
       this.book.told(joined.call);
       this.current = this.enter(joined, choice, me);
+      this.catchUp(this.current, me);
     } finally {
       this.joining = false;
+      this.toldEarly = undefined;
       this.early.splice(0).forEach((signalled) => this.signalled(signalled));
       this.changed();
     }
@@ -197,6 +201,14 @@ export class Calls implements CallsApi {
     this.tabs?.post({ call_id: call.id, device_id: me.deviceId });
     if (joined.call.state === "ended") call.told(joined.call);
     return call;
+  }
+
+  /** Somebody may have come between the server's answer and now; what does not name this device is from before. */
+  private catchUp(call: JoinedCall, me: Me): void {
+    const told = this.toldEarly;
+    if (told?.id !== call.id) return;
+    this.book.told(told);
+    if (told.state === "ended" || isIn(told, me)) call.told(told);
   }
 
   /** Another tab of this browser has joined; if it is the same device, the call is there now. */
