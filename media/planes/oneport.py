@@ -72,6 +72,8 @@ class OnePort:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When the timer is to run. Its own `when` is missing under uvloop for what is due now."""
         self._numbers = 0
 
     def add_link(
@@ -219,10 +221,11 @@ class OnePort:
 
     def _arm(self) -> None:
         deadline = self.ice.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or (self._timer is not None and self._due <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._due = deadline
         self._timer = self._loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:

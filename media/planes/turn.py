@@ -36,6 +36,8 @@ class TurnPlane:
         self._ports: dict[int, Send] = {}
         self._numbers = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When the timer is to run. Its own `when` is missing under uvloop for what is due now."""
         self.drops: Counter[str] = self._core.drops
 
     @property
@@ -115,10 +117,11 @@ class TurnPlane:
 
     def _arm(self) -> None:
         deadline = self._core.next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or (self._timer is not None and self._due <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._due = deadline
         self._timer = self._loop.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
