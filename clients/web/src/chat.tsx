@@ -1,5 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { callTitle } from "./calls/buttons";
+import { DeskContext, useNewDesk } from "./calls/desk";
+import { CallLayer } from "./calls/layer";
 import { useClient } from "./client";
 import { BrowseRooms, NewChat, NewGroup } from "./dialogs";
 import { otherId, titleOf } from "./format";
@@ -18,6 +21,9 @@ export function Chat() {
   const me = client.me?.id;
   const rooms = client.rooms();
   const room = roomId === undefined ? undefined : client.room(roomId);
+  const desk = useNewDesk(client);
+  const call = client.calls.current;
+  const onStage = desk.expanded && call !== undefined;
 
   const others = rooms.map((known) => otherId(known, me)).filter((id) => id !== undefined && id !== me);
   const watched = [...others, ...present.filter((id) => id !== me)] as string[];
@@ -25,7 +31,7 @@ export function Chat() {
 
   const unread = rooms.reduce((sum, known) => sum + known.unread, 0);
   useEffect(() => {
-    const title = room ? `${titleOf(client, room)} – Hubbub` : "Hubbub";
+    const title = callTitle(client) ?? (room ? `${titleOf(client, room)} – Hubbub` : "Hubbub");
     document.title = unread > 0 ? `(${unread}) ${title}` : title;
   });
 
@@ -33,22 +39,26 @@ export function Chat() {
   const show = (id: string) => {
     close();
     setRoomId(id);
+    desk.expand(false);
   };
 
   return (
-    <div class={`chat${room ? " in-room" : ""}`}>
-      <Banner />
-      <Sidebar selected={room?.id} onSelect={setRoomId} onDialog={setDialog} />
-      {room ? (
-        <RoomView key={room.id} roomId={room.id} onBack={() => setRoomId(undefined)} onPeople={setPresent} />
-      ) : (
-        <Nothing empty={rooms.length === 0} ready={client.connection === "online"} onDialog={setDialog} />
-      )}
-      {dialog === "chat" && <NewChat onClose={close} onRoom={show} />}
-      {dialog === "group" && <NewGroup onClose={close} onRoom={show} />}
-      {dialog === "browse" && <BrowseRooms onClose={close} onRoom={show} />}
-      {dialog === "settings" && <Settings onClose={close} />}
-    </div>
+    <DeskContext.Provider value={desk}>
+      <div class={`chat${room ? " in-room" : ""}${onStage ? " on-stage" : ""}`}>
+        <Banner />
+        <Sidebar selected={room?.id} onSelect={show} onDialog={setDialog} />
+        {room ? (
+          <RoomView key={room.id} roomId={room.id} onBack={() => setRoomId(undefined)} onPeople={setPresent} />
+        ) : (
+          <Nothing empty={rooms.length === 0} ready={client.connection === "online"} onDialog={setDialog} />
+        )}
+        {dialog === "chat" && <NewChat onClose={close} onRoom={show} />}
+        {dialog === "group" && <NewGroup onClose={close} onRoom={show} />}
+        {dialog === "browse" && <BrowseRooms onClose={close} onRoom={show} />}
+        {dialog === "settings" && <Settings onClose={close} />}
+        <CallLayer onRoom={show} />
+      </div>
+    </DeskContext.Provider>
   );
 }
 

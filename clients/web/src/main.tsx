@@ -4,6 +4,7 @@ import { App } from "./app";
 import { createClient } from "./client";
 import { takeFragment } from "./fragment";
 import "./styles.css";
+import "./calls/calls.css";
 
 const fragment = takeFragment();
 const client = createClient(fragment.login !== undefined);

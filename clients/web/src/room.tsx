@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { asHubbubError, type Hubbub, type Message, type Room } from "@hubbub/client";
 
+import { CallBanner, CallButtons } from "./calls/buttons";
 import { useClient } from "./client";
 import { Composer } from "./composer";
 import { listNames, nameOf, otherId, shortTime, titleOf } from "./format";
@@ -39,6 +40,7 @@ export function RoomView({ roomId, onBack, onPeople }: RoomViewProps) {
     <>
       <main class="room">
         <RoomHead client={client} room={room} onBack={onBack} onMembers={() => setMembers(!members)} members={members} />
+        <CallBanner roomId={room.id} />
         <Problem text={problem} />
         <Conversation room={room} onThread={setThread} />
       </main>
@@ -119,6 +121,7 @@ function RoomHead({ client, room, members, onBack, onMembers }: HeadProps) {
           {subtitle(client, room)}
         </p>
       </div>
+      <CallButtons client={client} room={room} />
       {room.kind !== "direct" && (
         <IconButton icon="people" label="Members" pressed={members} onClick={onMembers} />
       )}

@@ -2,6 +2,10 @@ import { useState } from "preact/hooks";
 
 import type { Hubbub, Room } from "@hubbub/client";
 
+import { CallMark } from "./calls/buttons";
+import { CallListButton } from "./calls/call_list";
+import { useCallHistory } from "./calls/history";
+import { recordWords, type CallRecord } from "./calls/words";
 import type { DialogName } from "./chat";
 import { useClient } from "./client";
 import { listNames, nameOf, otherId, shortTime, titleOf } from "./format";
@@ -18,7 +22,13 @@ export function Sidebar({ selected, onSelect, onDialog }: SidebarProps) {
   const client = useClient();
   const [filter, setFilter] = useState("");
   const wanted = filter.trim().toLowerCase();
-  const rooms = client.rooms().filter((room) => titleOf(client, room).toLowerCase().includes(wanted));
+  const history = useCallHistory(client);
+  const at = (room: Room) =>
+    Math.max(client.preview(room.id)?.at ?? room.created_at, history.newestIn(room.id)?.at ?? 0);
+  const rooms = client
+    .rooms()
+    .filter((room) => titleOf(client, room).toLowerCase().includes(wanted))
+    .sort((a, b) => at(b) - at(a));
   const me = client.me;
   return (
     <nav class="sidebar" aria-label="Rooms">
@@ -27,6 +37,7 @@ export function Sidebar({ selected, onSelect, onDialog }: SidebarProps) {
           <Avatar id={me?.id ?? ""} name={nameOf(me ?? undefined)} small />
           <strong>{nameOf(me ?? undefined)}</strong>
         </span>
+        <CallListButton client={client} />
         <IconButton icon="plus" label="New chat" onClick={() => onDialog("chat")} />
         <IconButton icon="people" label="New group" onClick={() => onDialog("group")} />
         <IconButton icon="gear" label="Settings" onClick={() => onDialog("settings")} />
@@ -47,6 +58,8 @@ export function Sidebar({ selected, onSelect, onDialog }: SidebarProps) {
             key={room.id}
             client={client}
             room={room}
+            call={history.newestIn(room.id)}
+            missed={history.list.some((record) => record.roomId === room.id && history.isNew(record))}
             selected={room.id === selected}
             onSelect={() => onSelect(room.id)}
           />
@@ -60,11 +73,23 @@ export function Sidebar({ selected, onSelect, onDialog }: SidebarProps) {
   );
 }
 
-function RoomRow(props: { client: Hubbub; room: Room; selected: boolean; onSelect: () => void }) {
+interface RoomRowProps {
+  client: Hubbub;
+  room: Room;
+  /** The room's newest call that has ended, as far as it is known. */
+  call: CallRecord | undefined;
+  /** One was missed, and this person has not seen that yet. */
+  missed: boolean;
+  selected: boolean;
+  onSelect: () => void;
+}
+
+function RoomRow(props: RoomRowProps) {
   const { client, room } = props;
   const title = titleOf(client, room);
   const other = otherId(room, client.me?.id);
   const preview = client.preview(room.id);
+  const call = props.call && props.call.at > (preview?.at ?? 0) ? props.call : undefined;
   const presence = other === undefined ? undefined : client.people.presenceOf(other);
   return (
     <li>
@@ -78,10 +103,11 @@ function RoomRow(props: { client: Hubbub; room: Room; selected: boolean; onSelec
         <span class="room-words">
           <span class="room-line">
             <span class="room-title">{title}</span>
-            {preview && <time class="room-time">{shortTime(preview.at)}</time>}
+            {(call ?? preview) && <time class="room-time">{shortTime((call ?? preview)!.at)}</time>}
           </span>
           <span class="room-line">
-            <span class="room-preview">{previewText(client, room)}</span>
+            <span class={`room-preview${props.missed ? " missed" : ""}`}>{previewText(client, room, call)}</span>
+            <CallMark client={client} roomId={room.id} />
             {room.mentions > 0 && (
               <span class="badge mention" title="You were mentioned">
                 @<span class="hidden-words"> {room.mentions} mentions</span>
@@ -100,12 +126,13 @@ function RoomRow(props: { client: Hubbub; room: Room; selected: boolean; onSelec
   );
 }
 
-function previewText(client: Hubbub, room: Room) {
+function previewText(client: Hubbub, room: Room, call: CallRecord | undefined) {
   const typing = client.people.typingIn(room.id);
   if (typing.length > 0) {
     const names = typing.map((id) => nameOf(client.people.user(id)));
     return <em class="typing-words">{room.kind === "direct" ? "typing …" : `${listNames(names)} typing …`}</em>;
   }
+  if (call) return recordWords(call, client.me?.id);
   const preview = client.preview(room.id);
   if (!preview) return "No messages yet";
   const words = preview.body ?? "Message deleted";

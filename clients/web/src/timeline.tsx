@@ -2,6 +2,8 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 
 import type { Message, ViewItem } from "@hubbub/client";
 
+import { useDesk } from "./calls/desk";
+import { CallEntry } from "./calls/entry";
 import { useClient } from "./client";
 import { dayKey, dayName } from "./format";
 import { MessageRow } from "./message";
@@ -26,6 +28,7 @@ const GROUP_MS = 5 * 60_000;
 
 export function Timeline({ roomId, thread, onReply, onEdit, onThread }: TimelineProps) {
   const client = useClient();
+  const underCall = useDesk().expanded && client.calls.current !== undefined;
   const direct = client.room(roomId)?.kind === "direct";
   const items = client.items(roomId).filter((view) => belongs(view, { thread, direct }));
   const { list, atEnd, toEnd } = useScroll(items, () => {
@@ -36,13 +39,13 @@ export function Timeline({ roomId, thread, onReply, onEdit, onThread }: Timeline
 
   useEffect(() => {
     const look = () => {
-      const seen = document.visibilityState === "visible" && atEnd && client.isOpen(roomId);
+      const seen = document.visibilityState === "visible" && !underCall && atEnd && client.isOpen(roomId);
       if (seen) client.markRead(roomId, newest);
     };
     look();
     document.addEventListener("visibilitychange", look);
     return () => document.removeEventListener("visibilitychange", look);
-  }, [client, roomId, newest, atEnd, items.length]);
+  }, [client, roomId, newest, atEnd, underCall, items.length]);
 
   const bySeq = useMemo(() => {
     const known = new Map<number, Message>();
@@ -81,6 +84,7 @@ export function Timeline({ roomId, thread, onReply, onEdit, onThread }: Timeline
 
 /** How a room came to be is told in one line (seq 1; 2 is its maker's own entry), and not at all between two. */
 function belongs({ item }: ViewItem, to: { thread: number | undefined; direct: boolean }): boolean {
+  if (item.kind === "notice" && item.type === "call") return to.thread === undefined;
   if (item.kind === "notice") return to.thread === undefined && !to.direct && item.seq !== 2;
   if (to.thread === undefined) return item.thread_seq === undefined;
   return item.seq === to.thread || item.thread_seq === to.thread;
@@ -119,7 +123,9 @@ function Line({ view, before, marker, bySeq, ...actions }: LineProps) {
           <span>New messages</span>
         </li>
       )}
-      {item.kind === "notice" ? (
+      {item.kind === "notice" && item.type === "call" ? (
+        <CallEntry notice={item} roomId={actions.roomId} />
+      ) : item.kind === "notice" ? (
         <NoticeRow notice={item} />
       ) : (
         <MessageRow

@@ -1,0 +1,125 @@
+/** Everything of calls that lies over the page: the call itself, who rings, and the dialogs. */
+
+import { useRef, useState } from "preact/hooks";
+
+import type { ActiveCall } from "@hubbub/client";
+
+import { useClient } from "../client";
+import { nameOf, titleOf } from "../format";
+import { Dialog } from "../parts";
+import { CallList } from "./call_list";
+import { actsOf, type CallActs } from "./controls";
+import { useDesk } from "./desk";
+import { DeviceCheck, DevicesInCall } from "./device_picker";
+import { FloatingCall } from "./floating";
+import { useWatch } from "./how_it_was";
+import { Incoming } from "./incoming";
+import { KeysHelp } from "./keys_help";
+import { usePreferences } from "./preferences";
+import { usePip } from "./pip";
+import { QualityDialog } from "./quality_page";
+import { useShortcuts } from "./shortcuts";
+import { usePhaseSigns, useTone, Voices } from "./sound";
+import { Stage } from "./stage";
+import { endWords } from "./words";
+
+export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
+  const client = useClient();
+  const desk = useDesk();
+  const call = client.calls.current;
+  return (
+    <>
+      <Incoming />
+      {call && <Running key={call.id} call={call} />}
+      <LiveWords />
+      {(desk.intent || (desk.devicesOpen && (!call || call.phase === "ended"))) && <DeviceCheck />}
+      {desk.devicesOpen && call && call.phase !== "ended" && <DevicesInCall />}
+      {desk.listOpen && <CallList onRoom={onRoom} />}
+      {desk.qualityOf !== undefined && <QualityDialog callId={desk.qualityOf} />}
+      {desk.problem && <CallProblem text={desk.problem} onClose={desk.clearProblem} />}
+    </>
+  );
+}
+
+function Running({ call }: { call: ActiveCall }) {
+  const desk = useDesk();
+  const { keys } = usePreferences();
+  const stage = useRef<HTMLElement>(null);
+  const pip = usePip(call);
+  const [help, setHelp] = useState(false);
+  const live = call.phase !== "ended";
+  useWatch(call);
+  usePhaseSigns(call.phase);
+  useTone(call.phase === "ringing" ? "ring_back" : undefined);
+  const acts = actsOf(call, {
+    full: () => toggleFull(stage.current),
+    pip: pip.toggle,
+    hangUp: () => desk.hangUp(),
+    help: () => setHelp(true),
+  });
+  useShortcuts(live && keys, keysOf(acts, () => desk.expand(!desk.expanded)));
+  return (
+    <>
+      {desk.expanded ? (
+        <Stage call={call} acts={acts} stage={stage} />
+      ) : (
+        <FloatingCall call={call} acts={acts} />
+      )}
+      {live && <Voices call={call} />}
+      {pip.element}
+      {help && <KeysHelp onClose={() => setHelp(false)} />}
+    </>
+  );
+}
+
+function keysOf(acts: CallActs, show: () => void) {
+  const { mute, camera, share, full, pip, hangUp, help } = acts;
+  return { mute, camera, share, full, help, hangup: hangUp, show, ...(pip ? { pip } : {}) };
+}
+
+function toggleFull(stage: HTMLElement | null): void {
+  const done = document.fullscreenElement ? document.exitFullscreen() : stage?.requestFullscreen();
+  done?.catch(() => undefined);
+}
+
+/** What changes in a call, for those who listen instead of looking. */
+function LiveWords() {
+  const client = useClient();
+  const desk = useDesk();
+  const call = client.calls.current;
+  const room = call && client.room(call.roomId);
+  const name = room ? titleOf(client, room) : "";
+  const silent = call?.phase === "connected" ? call.remote.filter((one) => !one.sending.has("mic")) : [];
+  return (
+    <p class="hidden-words" aria-live="polite">
+      {call?.phase === "ringing" && `Calling ${name}`}
+      {call?.phase === "connecting" && "Connecting"}
+      {call?.phase === "connected" && `Connected with ${name}. `}
+      {call?.phase === "reconnecting" && "Connection lost, reconnecting"}
+      {call?.phase === "ended" &&
+        endWords({
+          reason: call.reason,
+          name,
+          direct: room?.kind === "direct",
+          mine: call.call.started_by === client.me?.id,
+          byMe: desk.byMe,
+        })}
+      {silent.map((one) => `${nameOf(client.people.user(one.user_id))} has the microphone off. `)}
+    </p>
+  );
+}
+
+function CallProblem({ text, onClose }: { text: string; onClose: () => void }) {
+  return (
+    <Dialog title="No call" onClose={onClose}>
+      <p>{text}</p>
+      {!isSecureContext && (
+        <p class="hint">
+          Browsers give microphone and camera only to pages that nobody on the way can change. Open this server by its
+          https address, or on the server’s own machine as http://localhost. Whoever runs the server finds how to add a
+          certificate in its documentation.
+        </p>
+      )}
+    </Dialog>
+  );
+}
