@@ -1,14 +1,16 @@
 /** The call that this device is in: its devices, its connections, its line to the server, as one. */
 
-import { asHubbubError, type HubbubError } from "../errors.js";
 import { Devices } from "./devices.js";
 import { LocalMedia } from "./local_media.js";
 import { Meter } from "./meter.js";
 import { Monitor } from "./monitor.js";
 import type { CallParts, Me } from "./parts.js";
 import { Peer } from "./peer.js";
+import { remotesOf } from "./remote.js";
+import { Returning } from "./returning.js";
 import { readSignal, SOURCES } from "./signal.js";
 import { Signaler } from "./signaler.js";
+import { TrackTeller } from "./track_teller.js";
 import type {
   ActiveCall,
   Call,
@@ -21,15 +23,6 @@ import type {
   Source,
 } from "./types.js";
 import type { IceServer, Joined } from "./wire.js";
-
-/** While the server is away it is tried so often, whatever the transport's own pauses are. */
-const RETRY_LINE_MS = 1_000;
-/** Errors that say that the call is over for this device. */
-const OVER: Readonly<Record<string, CallReason>> = {
-  conflict: "hung_up",
-  not_found: "failed",
-  forbidden: "failed",
-};
 
 export interface ActiveListener {
   changed(): void;
@@ -51,15 +44,11 @@ export class JoinedCall implements ActiveCall {
   private readonly meter: Meter;
   private readonly signaler: Signaler;
   private readonly monitor: Monitor;
+  private readonly line: Returning;
+  private readonly teller: TrackTeller;
   private readonly peers = new Map<string, Peer>();
   private readonly shown = new Map<Source, MediaStream>();
   private configuration: RTCConfiguration = {};
-  private online = true;
-  private rejoining = false;
-  private retryTimer: unknown;
-  /** What the server was asked to show of our tracks and has not answered. */
-  private muting = false;
-
   constructor(
     joined: Joined,
     settings: JoinSettings,
@@ -82,6 +71,11 @@ export class JoinedCall implements ActiveCall {
       track: (source, track) => this.peers.forEach((peer) => peer.put(source, track)),
       changed: () => this.localChanged(),
     });
+    this.line = new Returning(joined.call.id, parts, {
+      back: (again) => this.back(again),
+      over: (reason) => this.finish(reason),
+    });
+    this.teller = new TrackTeller(transport, () => this.trackState(), (call) => (this.call = call));
     this.follow(joined.call, "offer");
     void this.local.settle();
   }
@@ -104,10 +98,10 @@ export class JoinedCall implements ActiveCall {
 
   get phase(): CallPhase {
     if (this.over) return "ended";
-    if (this.call.state === "ringing") return this.online ? "ringing" : "reconnecting";
+    if (this.call.state === "ringing") return this.line.online ? "ringing" : "reconnecting";
     if (this.connectedAt === undefined) return "connecting";
     const peer = this.primary();
-    if (!this.online || !peer || this.monitor.isAiling(peer)) return "reconnecting";
+    if (!this.line.online || !peer || this.monitor.isAiling(peer)) return "reconnecting";
     return peer.connected ? "connected" : "reconnecting";
   }
 
@@ -135,14 +129,8 @@ export class JoinedCall implements ActiveCall {
     return this.localStream("screen");
   }
 
-  /** Of a person who is about to change devices, the one that is heard. */
   get remote(): readonly RemoteMedia[] {
-    const byUser = new Map<string, Participant>();
-    for (const participant of this.others()) {
-      const before = byUser.get(participant.user_id);
-      if (!before || this.peers.get(participant.device_id)?.connected) byUser.set(participant.user_id, participant);
-    }
-    return [...byUser.values()].map((participant) => this.remoteOf(participant));
+    return remotesOf(this.others(), this.peers);
   }
 
   level(): number {
@@ -167,7 +155,7 @@ export class JoinedCall implements ActiveCall {
 
   reconnect(): void {
     if (this.over) return;
-    if (!this.online) this.parts.transport.retry();
+    if (!this.line.online) this.parts.transport.retry();
     for (const peer of this.peers.values()) this.monitor.suspect(peer);
     this.changed();
   }
@@ -190,7 +178,7 @@ export class JoinedCall implements ActiveCall {
     if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
     const here = call.participants.some(({ device_id }) => device_id === this.me.deviceId);
     // While it asks to be let in again it may not be in yet.
-    if (!here && this.rejoining) return;
+    if (!here && this.line.asking) return;
     if (!here) return this.finish(call.reason ?? "failed");
     this.follow(call, "await");
     this.changed();
@@ -203,23 +191,13 @@ export class JoinedCall implements ActiveCall {
 
   disconnected(): void {
     if (this.over) return;
-    this.online = false;
-    this.retryLine();
+    this.line.lost();
     this.changed();
   }
 
   /** The line is back: this device comes back, with what it could not say meanwhile. */
-  async connected(): Promise<void> {
-    if (this.over || this.rejoining) return;
-    this.rejoining = true;
-    try {
-      const joined = await this.parts.transport.request("call:accept", { call_id: this.id });
-      this.rejoining = false;
-      this.back(joined);
-    } catch (cause) {
-      this.rejoining = false;
-      this.refused(asHubbubError(cause));
-    }
+  connected(): void {
+    if (!this.over) void this.line.ask();
   }
 
   /** Another tab of this device has taken the call: it is told to nobody that this one stops. */
@@ -249,7 +227,7 @@ export class JoinedCall implements ActiveCall {
     for (const participant of others) {
       if (!this.peers.has(participant.device_id)) this.meet(participant, first);
     }
-    void this.tellTracks();
+    void this.teller.tell();
   }
 
   /** Who is there when this device comes gets its offer; who comes later offers. */
@@ -289,21 +267,6 @@ export class JoinedCall implements ActiveCall {
     return peers.reverse().find((peer) => peer.connected) ?? peers[0];
   }
 
-  private remoteOf({ user_id, device_id, tracks }: Participant): RemoteMedia {
-    const peer = this.peers.get(device_id);
-    const [audio, camera] = [peer?.stream("mic"), peer?.stream("camera")];
-    const [screen, screenAudio] = [peer?.stream("screen"), peer?.stream("screen_audio")];
-    return {
-      user_id,
-      device_id,
-      ...(audio && { audio }),
-      ...(camera && { camera }),
-      ...(screen && { screen }),
-      ...(screenAudio && { screenAudio }),
-      sending: new Set(tracks.filter(({ muted }) => !muted).map(({ source }) => source)),
-    };
-  }
-
   /** The same object as long as it is the same track: a page compares. */
   private localStream(source: Source): MediaStream | undefined {
     const track = this.local.get(source);
@@ -327,8 +290,6 @@ export class JoinedCall implements ActiveCall {
 
   private back({ call, ice_servers }: Joined): void {
     if (this.over) return;
-    this.online = true;
-    this.parts.clock.clearTimeout(this.retryTimer);
     this.configure(ice_servers);
     if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
     this.follow(call, "await");
@@ -339,68 +300,25 @@ export class JoinedCall implements ActiveCall {
     this.changed();
   }
 
-  private refused(error: HubbubError): void {
-    if (this.over) return;
-    const reason = OVER[error.code];
-    if (reason) return this.finish(reason);
-    this.retryTimer = this.parts.clock.setTimeout(
-      () => this.parts.transport.connected && void this.connected(),
-      (error.retryAfterS ?? 0) * 1_000 || RETRY_LINE_MS,
-    );
-  }
-
-  private retryLine(): void {
-    this.parts.clock.clearTimeout(this.retryTimer);
-    this.retryTimer = this.parts.clock.setTimeout(() => {
-      if (this.over || this.online) return;
-      if (!this.parts.transport.connected) this.parts.transport.retry();
-      this.retryLine();
-    }, RETRY_LINE_MS);
-  }
-
   private peerChanged(): void {
     if (this.primary()?.connected) this.connectedAt ??= this.parts.serverClock.now();
     this.changed();
   }
 
   private localChanged(): void {
-    void this.tellTracks();
+    void this.teller.tell();
     this.changed();
   }
 
-  /** Make what the server shows of this device's tracks what they are. */
-  private async tellTracks(): Promise<void> {
-    if (this.muting || this.over) return;
-    const wrong = this.wrongTrack();
-    if (!wrong) return;
-    this.muting = true;
-    try {
-      await this.parts.transport.request("call:mute", { call_id: this.id, ...wrong });
-      this.call = withTrack(this.call, this.me.deviceId, wrong.track_id, wrong.muted);
-    } catch {
-      // Told with the next change, or when the line is back.
-      return;
-    } finally {
-      this.muting = false;
-    }
-    void this.tellTracks();
-  }
-
-  private wrongTrack(): { track_id: Source; muted: boolean } | undefined {
-    const mine = this.call.participants.find(({ device_id }) => device_id === this.me.deviceId);
-    if (!mine || !this.local.settled) return undefined;
-    for (const track_id of SOURCES) {
-      const listed = mine.tracks.find(({ source }) => source === track_id);
-      const muted = !this.sending.has(track_id);
-      if (listed ? listed.muted !== muted : !muted) return { track_id, muted };
-    }
-    return undefined;
+  private trackState(): { call: Call; deviceId: string; sending: ReadonlySet<Source> } | undefined {
+    if (this.over || !this.local.settled) return undefined;
+    return { call: this.call, deviceId: this.me.deviceId, sending: this.sending };
   }
 
   private finish(reason: CallReason, owed = false): void {
     if (this.over) return;
     this.reason = reason;
-    this.parts.clock.clearTimeout(this.retryTimer);
+    this.line.close();
     this.monitor.close();
     this.signaler.close();
     for (const peer of [...this.peers.values()]) peer.close();
@@ -413,14 +331,4 @@ export class JoinedCall implements ActiveCall {
   private changed(): void {
     this.listener.changed();
   }
-}
-
-function withTrack(call: Call, deviceId: string, source: Source, muted: boolean): Call {
-  const kind = source === "camera" || source === "screen" ? "video" : "audio";
-  const participants = call.participants.map((participant) => {
-    if (participant.device_id !== deviceId) return participant;
-    const rest = participant.tracks.filter((track) => track.source !== source);
-    return { ...participant, tracks: [...rest, { track_id: source, kind, source, muted } as const] };
-  });
-  return { ...call, participants };
 }

@@ -129,7 +129,7 @@ export class Calls implements CallsApi {
       this.changed();
     }, TOLD_MS);
     for (const callId of this.owed) this.tellLeft(callId);
-    if (this.current && !this.current.over) void this.current.connected();
+    if (this.current && !this.current.over) this.current.connected();
     else this.comeBack();
   }
 

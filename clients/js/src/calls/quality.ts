@@ -8,6 +8,8 @@ const WINDOW_MS = 10_000;
 const MAX_WINDOWS = 30;
 /** Loss is judged over so many samples: over one second a few packets would be a third. */
 const RECENT = 4;
+/** A connection begins slowly and finds out what the network carries: so many samples are no verdict on it. */
+const WARMING_UP = 10;
 
 export interface Seen {
   sample: Sample;
@@ -33,6 +35,7 @@ export class QualityRecord {
   private jitters: number[] = [];
   private before: Seen | undefined;
   private recent: Step[] = [];
+  private limitedFor = 0;
 
   see(seen: Seen): void {
     const { before } = this;
@@ -43,7 +46,8 @@ export class QualityRecord {
     const step = { ms: seen.at - before.at, change: change(base, seen.sample.totals), sample: seen.sample };
     if (step.ms <= 0) return;
     this.recent = [...this.recent, step].slice(-RECENT);
-    this.now = judge(this.recent, seen.reconnecting);
+    this.limitedFor = seen.sample.limited ? this.limitedFor + 1 : 0;
+    this.now = judge(this.recent, { reconnecting: seen.reconnecting, limited: this.limitedFor > WARMING_UP });
     this.count(before.at, step, seen.reconnecting);
   }
 
@@ -125,7 +129,7 @@ function change(before: Totals, now: Totals): Totals {
 /** Bounds of the levels 4, 3 and 2. After ITU-T G.114 for the delay; loss as opus and VP8 are heard and seen. */
 const BOUNDS = { loss: [0.01, 0.03, 0.08], delay: [200, 400, 800], jitter: [30, 60, 120] } as const;
 
-function judge(recent: readonly Step[], reconnecting: boolean): Quality {
+function judge(recent: readonly Step[], { reconnecting, limited }: { reconnecting: boolean; limited: boolean }): Quality {
   const { sample } = recent[recent.length - 1]!;
   const sum = (count: (change: Totals) => number) => recent.reduce((all, step) => all + count(step.change), 0);
   const ms = recent.reduce((all, step) => all + step.ms, 0);
@@ -139,10 +143,10 @@ function judge(recent: readonly Step[], reconnecting: boolean): Quality {
     bps_out: Math.round((sum((each) => each.bytesOut) * 8_000) / ms),
   };
   if (reconnecting) return { level: 0, reason: "reconnecting", text: "The connection is being restored.", ...measured };
-  return { ...worst(measured, sample), ...measured };
+  return { ...worst(measured, sample.pair, limited ? sample.limited : undefined), ...measured };
 }
 
-function worst(measured: Partial<Quality>, { limited, pair }: Sample): Quality {
+function worst(measured: Partial<Quality>, pair: Sample["pair"], limited: Sample["limited"]): Quality {
   const { loss = 0, rtt_ms = 0, jitter_ms = 0 } = measured;
   const verdicts: Quality[] = [
     { level: level(loss, BOUNDS.loss), reason: "loss", text: `${Math.round(loss * 100)} % of the packets are lost.` },

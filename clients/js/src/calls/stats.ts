@@ -24,6 +24,12 @@ export interface Sample {
   pair?: CandidatePair;
 }
 
+/**
+ * bit/s. Encoders call themselves limited by bandwidth also by the bound that we set; below this it is the network that
+ * lets nothing better through.
+ */
+const SLOW_NETWORK_BPS = 700_000;
+
 type Stat = Record<string, unknown> & { type: string };
 
 export const NOTHING: Totals = {
@@ -46,9 +52,10 @@ export function readStats(report: RTCStatsReport): Sample {
   const sample: Sample = { totals: { ...NOTHING } };
   const pair = chosenPair(stats);
   if (pair) readPair(sample, pair, stats);
+  const available = number(pair ?? { type: "" }, "availableOutgoingBitrate");
   for (const stat of stats.values()) {
     if (stat.type === "inbound-rtp") readInbound(sample, stat);
-    else if (stat.type === "outbound-rtp") readOutbound(sample, stat);
+    else if (stat.type === "outbound-rtp") readOutbound(sample, stat, available < SLOW_NETWORK_BPS);
   }
   return sample;
 }
@@ -104,11 +111,10 @@ function readInbound(sample: Sample, stat: Stat): void {
   }
 }
 
-function readOutbound(sample: Sample, stat: Stat): void {
+function readOutbound(sample: Sample, stat: Stat, isSlow: boolean): void {
   const reason = stat["qualityLimitationReason"];
-  if (stat["kind"] === "video" && (reason === "cpu" || reason === "bandwidth" || reason === "other")) {
-    sample.limited = reason;
-  }
+  if (stat["kind"] !== "video" || (reason === "bandwidth" && !isSlow)) return;
+  if (reason === "cpu" || reason === "bandwidth" || reason === "other") sample.limited = reason;
 }
 
 /** What was made up because it was missing; silence that was to be made up is left out. */
