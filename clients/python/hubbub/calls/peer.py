@@ -228,8 +228,11 @@ class Peer:
         return True
 
     async def _tell(self, kind: str, sdp: str, sources: Mapping[str, str]) -> None:
-        signal = {"type": kind, "sdp": sdp, "sources": dict(sources), "from": self._own_id}
-        await self._send(signal | ({"to": self._their_id} if self._their_id else {}))
+        """As our clients read it, and as those do that follow WebRTC's own example."""
+        description = {"type": kind, "sdp": sdp}
+        signal = {**description, "sources": dict(sources), "from": self._own_id}
+        ends = {"to": self._their_id} if self._their_id else {}
+        await self._send({**signal, **ends, "description": description})
 
     # ---- candidates ----
 
