@@ -50,13 +50,13 @@ $(WEB): $(VENV)/.run $(WEB_SOURCES)
 # Pins anew what pyproject.toml asks for (needs pip-tools in $(VENV)).
 lock:
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --no-header --no-annotate -o requirements.lock pyproject.toml requirements-build.in
+		--no-emit-find-links --no-header --no-annotate --extra calls -o requirements.lock pyproject.toml requirements-build.in
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --extra test --extra cassandra --extra postgres --extra redis --extra s3 \
 		--extra calls -c requirements.lock \
 		-o requirements-test.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --no-header --no-annotate --extra cassandra --extra postgres --extra redis --extra s3 \
+		--no-emit-find-links --no-header --no-annotate --extra calls --extra cassandra --extra postgres --extra redis --extra s3 \
 		-c requirements-test.lock \
 		-o requirements-cluster.lock pyproject.toml
 

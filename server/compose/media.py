@@ -27,7 +27,7 @@ WAIT_S = 5.0
 """How long a call that is started with the server waits to hear where its TURN is."""
 NAMED_HOSTS = 2
 """Browsers that are given many TURN servers are slow to gather candidates."""
-LIBRARIES = ("aiortc", "OpenSSL", "pylibsrtp", "ifaddr")
+LIBRARIES = ("aiortc", "OpenSSL", "pylibsrtp")
 
 log = get_logger(__name__)
 
@@ -106,7 +106,7 @@ def own_urls(config: Config, ready: PlaneReady) -> tuple[str, ...]:
     if tcp is not None:
         urls += [f"turn:{name}:{tcp}?transport=tcp" for name in names]
         if config.media.tls_certificate:
-            urls.append(f"turns:{names[0]}:{tcp}?transport=tcp")
+            urls += [f"turns:{name}:{tcp}?transport=tcp" for name in names]
     return tuple(urls)
 
 

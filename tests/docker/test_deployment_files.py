@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,38 @@ def test_every_service_has_a_version_a_limit_and_comes_back_by_itself(
 
 
 @pytest.mark.parametrize("name", COMPOSE)
-def test_only_the_door_is_open_and_hubs_have_no_rights(folder: Path, name: str) -> None:
+def test_only_the_door_and_the_ports_of_calls_are_open_and_hubs_have_no_rights(
+    folder: Path, name: str
+) -> None:
     for service, told in services(folder, name).items():
-        if "hub" in service:
+        if "hubbub" in told["image"]:
             assert told["read_only"] is True
             assert told["cap_drop"] == ["ALL"]
-        opened = [str(port) for port in told.get("ports", [])]
-        assert service == "proxy" or all(port.startswith("127.0.0.1:") for port in opened)
+        for port in opened(told):
+            assert service == "proxy" or port.startswith("127.0.0.1:") or is_of_calls(told, port)
+
+
+def opened(told: dict[str, Any]) -> Iterator[str]:
+    """The published ports as they are written in short, `[address:]outside:inside[/udp]`."""
+    for port in told.get("ports", []):
+        if isinstance(port, str):
+            yield port
+            continue
+        address = f"{port['host_ip']}:" if "host_ip" in port else ""
+        udp = "/udp" if port.get("protocol") == "udp" else ""
+        yield f"{address}{port['published']}:{port['target']}{udp}"
+
+
+def is_of_calls(told: dict[str, Any], port: str) -> bool:
+    """The media ports of the service's own configuration, each with the same number outside."""
+    environ = told.get("environment", {})
+    config = load_config(environ={n: v for n, v in environ.items() if "MEDIA" in n})
+    media, http = config.media, config.server.port
+    udp = http if media.port < 0 else media.port
+    tcp = http + 1 if media.tcp_port < 0 else media.tcp_port
+    first, last = media.relay_first_port, media.relay_last_port
+    relays = {f"{one}:{one}/udp" for one in (*range(first, last + 1), f"{first}-{last}")}
+    return port in {f"{udp}:{udp}/udp", f"{tcp}:{tcp}"} | relays
 
 
 def test_cassandra_comes_only_when_asked_for(folder: Path) -> None:
@@ -95,14 +121,14 @@ def test_cassandra_comes_only_when_asked_for(folder: Path) -> None:
     assert {name: s["profiles"] for name, s in told.items() if "profiles" in s} == {
         "cassandra": ["cassandra"]
     }
-    assert {"hub-1", "hub-2", "minio", "postgres", "proxy", "redis"} <= set(told)
+    assert {"hub-1", "hub-2", "media", "minio", "postgres", "proxy", "redis"} <= set(told)
 
 
 @pytest.mark.parametrize("log", LOGS)
 def test_what_the_hubs_are_told_is_a_configuration(folder: Path, log: str) -> None:
     told = services(folder, "compose.yaml", HUBBUB_LOG=log)
     mounted = {"/run/secrets": str(folder / "secrets")}
-    for hub in ("hub-1", "hub-2"):
+    for hub in ("hub-1", "hub-2", "media"):
         environ = {
             name: value.replace("/run/secrets", mounted["/run/secrets"])
             for name, value in told[hub]["environment"].items()

@@ -56,10 +56,11 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "tests.support.calling_server", str(port)]
+        command = [sys.executable, "-m", "server.main", "serve", "--port", str(port)]
         self.process = Process(
-            "hub", [*command, str(folder / "data")], folder, env={"PYTHONPATH": str(ROOT)}
-        )
+            "hub", [*command, "--data", str(folder / "data")], folder,
+            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'clients' / 'python'}"},
+        )  # fmt: skip
 
     def starts(self) -> None:
         self.process.start(self._answers, within_s=30)
