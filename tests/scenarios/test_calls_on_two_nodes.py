@@ -1,0 +1,105 @@
+"""Calls between people at different nodes of one cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+from hubbub import Client
+from hubbub.calls.call import Call
+from hubbub.calls.shapes import CallSignal
+
+from tests.scenarios.conftest import PASSWORD, Person
+from tests.scenarios.two_nodes import TwoNodes, two_nodes
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.slow
+
+ComeTo = Callable[[int], Awaitable[Person]]
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    """The third has no media port of its own."""
+    folder = tmp_path_factory.mktemp("calls")
+    soon = {"HUBBUB_CLUSTER__BEAT_S": "0.5", "HUBBUB_CLUSTER__DEAD_AFTER_S": "2"}
+    with two_nodes(folder, **soon) as nodes, nodes.start("--role", "hub,api"):
+        yield nodes
+
+
+@pytest.fixture
+async def come_to(cluster: TwoNodes) -> AsyncIterator[ComeTo]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def somebody(node: int) -> Person:
+            client = await stack.enter_async_context(Client(cluster.nodes[node].base_url))
+            person = Person(client)
+            await client.sign_up(f"caller{next(_numbers)}", PASSWORD)
+            await client.connect()
+            return person
+
+        yield somebody
+
+
+async def calling(alice: Person, bob: Person, room_id: str) -> tuple[Call, Call]:
+    await bob.is_in(room_id)
+    hers = await alice.client.calls.start(room_id)
+    await until(lambda: hers.id in bob.client.calls.ringing)
+    return hers, await bob.client.calls.accept(hers.id)
+
+
+async def signals(news: AsyncIterator[object], count: int) -> list[object]:
+    heard: list[object] = []
+    async for item in news:
+        if isinstance(item, CallSignal):
+            heard.append(item.signal)
+        if len(heard) == count:
+            break
+    return heard
+
+
+async def test_a_call_rings_signals_and_ends_across_nodes(come_to: ComeTo) -> None:
+    alice, bob = await come_to(0), await come_to(1)
+    room = await alice.client.direct(bob.id)
+    hers, his = await calling(alice, bob, room.id)
+    news = hers.news()
+    hearing = asyncio.create_task(signals(news, 20))
+
+    for number in range(20):
+        await his.signal(his.others[0].device_id, {"n": number})
+
+    assert await hearing == [{"n": number} for number in range(20)]
+    await his.leave()
+    await until(lambda: hers.over)
+    assert hers.reason == "hung_up"
+    await until(lambda: [e.type for e in alice.heard(room.id)].count("call") == 1)
+
+
+async def test_who_is_removed_at_another_node_is_out_of_the_call(come_to: ComeTo) -> None:
+    alice, bob = await come_to(0), await come_to(1)
+    room = await alice.client.create_room(name="garden", member_ids=[bob.id])
+    hers, his = await calling(alice, bob, room.id)
+
+    await room.remove(bob.id)
+
+    await until(lambda: not hers.others)
+    await until(lambda: his.over)
+
+
+async def test_a_node_without_a_media_port_names_that_of_others(
+    come_to: ComeTo, cluster: TwoNodes
+) -> None:
+    alice, carol = await come_to(0), await come_to(2)
+    room = await alice.client.direct(carol.id)
+
+    hers, theirs = await calling(alice, carol, room.id)
+
+    own = {url for server in hers.ice_servers for url in server.urls}
+    told = {url for server in theirs.ice_servers for url in server.urls}
+    assert len(own) == 3
+    assert own < told
+    assert len(told) == 6
