@@ -10,11 +10,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
 
+from hubbub.calls.shapes import CallChanged, CallRinging
 from hubbub.client import Client
 from hubbub.errors import HubbubError, Unauthorized
 from hubbub.models import (
@@ -46,6 +48,7 @@ class Terminal:
         self._console = console
         self._open: Room | None = None
         self._names: dict[str, str] = {}
+        self._rings: set[str] = set()
         self._leaving = False
         self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "rooms": self._rooms, "open": self._enter, "direct": self._direct, "new": self._new,
@@ -158,6 +161,13 @@ class Terminal:
                 self._note(f"New in {await self._title(room) if room else 'another room'}")
             case Typing(room_id, user_id, True) if self._open and room_id == self._open.id:
                 self._note(f"{await self._name(user_id)} is typing ...")
+            case CallRinging(call) if call.started_by != self._client.me.id:
+                self._rings.add(call.id)
+                name = await self._name(call.started_by)
+                self._note(f"{name} calls you: answer in the web page.")
+            case CallChanged(call) if call.id in self._rings and not self._still_rings(call.id):
+                self._rings.discard(call.id)
+                self._note("It rings no more.")
             case RoomAdded(room):
                 self._note(f"You are in {room.name or 'a new conversation'} now.")
             case RoomRemoved():
@@ -190,9 +200,14 @@ class Terminal:
             case "member":
                 who = await self._name(str(content.get("user_id", "")))
                 line.append(f"{who} {content.get('change', '')}", style="italic")
+            case "call":
+                line.append(_call_line(content, self._client.me.id), style="italic")
             case other:
                 line.append(f"({other})", style="italic")
         self._console.print(line)
+
+    def _still_rings(self, call_id: str) -> bool:
+        return call_id in self._client.calls.ringing
 
     async def _title(self, room: Room) -> str:
         others = [user for user in room.info.user_ids if user != self._client.me.id]
@@ -209,6 +224,16 @@ class Terminal:
 
     def _note(self, text: str) -> None:
         self._console.print(Text(text, style="dim"))
+
+
+def _call_line(content: dict[str, Any], me: str) -> str:
+    """Of the log's event: how long it was, or that one missed it."""
+    inside = {str(each.get("user_id", "")) for each in content.get("participants", [])}
+    if content.get("outcome") == "hung_up" and len(inside) > 1:
+        seconds = (content.get("ended_at", 0) - content.get("started_at", 0)) // 1000
+        length = f"call of {seconds // 60}:{seconds % 60:02}"
+        return length if me in inside else f"{length}, which you missed"
+    return "called, nobody answered" if me in inside else "missed call"
 
 
 def _lines() -> asyncio.Queue[str | None]:
