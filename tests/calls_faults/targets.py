@@ -218,6 +218,7 @@ class TurnUsers(Target):
         assert not any(isinstance(output, x.ToPeer) for output in sent), host
 
     def _holds(self) -> None:
+        self.house.closed.clear()
         server = self.house.server
         assert server.allocations <= self.USERS * self.HELD
         assert len(self.house.open) <= self.USERS * self.HELD

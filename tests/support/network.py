@@ -14,12 +14,15 @@ Address = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Weather:
     """Of each direction. `jitter_s`: up to so much is added to each datagram's way, so that they
-    overtake each other; `bps`: 0 is no limit; what would wait longer than `queue_s` is lost.
+    overtake each other; `late`: this share of them is held back by `late_s` more; `bps`: 0 is no
+    limit; what would wait longer than `queue_s` is lost.
     """
 
     loss: float = 0.0
     delay_s: float = 0.0
     jitter_s: float = 0.0
+    late: float = 0.0
+    late_s: float = 0.06
     bps: int = 0
     queue_s: float = 0.3
 
@@ -85,6 +88,8 @@ class Network:
         """0: to the target, 1: back."""
         loop, weather = asyncio.get_running_loop(), self.weather
         way = weather.delay_s + self._chance.random() * weather.jitter_s
+        if weather.late and self._chance.random() < weather.late:
+            way += weather.late_s
         lost = self._chance.random() < weather.loss
         if weather.bps:
             begin = max(loop.time(), self._free_at[direction])
@@ -106,6 +111,48 @@ class Network:
             task.add_done_callback(lambda done: done.exception())
         else:
             self.back(data, peer)
+
+
+class Networks:
+    """One weather before several ports, which are found one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._ways: dict[Address, Network] = {}
+        self._weather = Weather()
+        self._opening = asyncio.Lock()
+
+    @property
+    def weather(self) -> Weather:
+        return self._weather
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        self._weather = weather
+        for way in self._ways.values():
+            way.weather = weather
+
+    @property
+    def carried(self) -> int:
+        return sum(way.carried for way in self._ways.values())
+
+    async def to(self, target: Address) -> Address:
+        """Where to send what is for `target`."""
+        async with self._opening:
+            way = self._ways.get(target)
+            if way is None:
+                way = await Network.before(target, self._seed + len(self._ways))
+                way.weather = self._weather
+                self._ways[target] = way
+            return way.address
+
+    def forgets(self) -> None:
+        for way in self._ways.values():
+            way.forgets()
+
+    def close(self) -> None:
+        for way in self._ways.values():
+            way.close()
 
 
 class _Front(asyncio.DatagramProtocol):

@@ -1,0 +1,81 @@
+/* A page that calls by our SDK. `talker` is one person in it; `route` bends the way of its media. */
+import { Hubbub, MemoryOutboxStore } from "/sdk.js";
+
+const SAMPLE_MS = 250;
+
+class Talker {
+  samples = [];
+  #client = new Hubbub({ outbox: new MemoryOutboxStore() });
+  #shown = new Map();
+
+  async joins(username) {
+    const client = this.#client;
+    client.on("change", () => this.#show());
+    await client.signUp({ username, password: `a long one for ${username}` });
+    while (!client.calls.available) await new Promise((done) => setTimeout(done, 50));
+    setInterval(() => void this.#sample(), SAMPLE_MS);
+    return { user_id: client.session.user.id, device_id: client.session.device.id, token: await this.token() };
+  }
+
+  token = async () => this.#client.session.access_token;
+  room = async (userId) => (await this.#client.api.createRoom({ kind: "direct", member_ids: [userId] })).id;
+  start = async (roomId) => (await this.#client.calls.start(roomId, "video")).id;
+  leave = () => this.#client.calls.current.leave();
+
+  async accepts() {
+    while (this.#client.calls.ringing.length === 0) await new Promise((done) => setTimeout(done, 30));
+    return (await this.#client.calls.accept(this.#client.calls.ringing[0].call.id)).id;
+  }
+
+  state() {
+    const { current } = this.#client.calls;
+    return { id: current?.id, phase: current?.phase, reason: current?.reason, online: this.#client.connection };
+  }
+
+  /** As an application shows it: undecoded media would prove nothing. */
+  #show() {
+    for (const { audio, camera } of this.#client.calls.current?.remote ?? []) {
+      this.#play("audio", audio);
+      this.#play("video", camera);
+    }
+  }
+
+  #play(kind, stream) {
+    if (!stream || this.#shown.get(kind)?.srcObject === stream) return;
+    const element = this.#shown.get(kind) ?? document.body.appendChild(document.createElement(kind));
+    this.#shown.set(kind, element);
+    Object.assign(element, { autoplay: true, muted: kind === "video", srcObject: stream });
+    void element.play().catch(() => undefined);
+  }
+
+  /** Totals over all connections that there were. */
+  async #sample() {
+    const sum = { frames: 0, freezes: 0, freeze_s: 0, concealed: 0, samples: 0, received: 0, lost: 0 };
+    for (const peer of window.peers) {
+      peer.last = (await totals(peer)) ?? peer.last;
+      for (const name of Object.keys(sum)) sum[name] += peer.last?.[name] ?? 0;
+    }
+    this.samples.push({ at: Date.now(), ...sum });
+  }
+}
+
+async function totals(peer) {
+  if (peer.connectionState === "closed") return undefined;
+  const sum = {};
+  const add = (name, value) => (sum[name] = (sum[name] ?? 0) + (value ?? 0));
+  for (const stat of (await peer.getStats()).values()) {
+    if (stat.type !== "inbound-rtp") continue;
+    add("frames", stat.framesDecoded);
+    add("freezes", stat.freezeCount);
+    add("freeze_s", stat.totalFreezesDuration);
+    if (stat.kind !== "audio") continue;
+    // Silence that was made up is counted too: a call that is cut ends in it.
+    add("concealed", stat.concealedSamples);
+    add("samples", stat.totalSamplesReceived);
+    add("received", stat.packetsReceived);
+    add("lost", Math.max(0, stat.packetsLost));
+  }
+  return sum;
+}
+
+window.talker = new Talker();

@@ -1,0 +1,53 @@
+"""Two Chromium in a call through a bad network: it lives, and it recovers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls_faults.meeting import Meeting, meeting
+from tests.calls_faults.weathers import OUTAGE_S, WEATHERS, Figures, weather
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+LIVES_FPS = 1.0
+"""A picture that moves; the machine may be busy."""
+
+
+@pytest.fixture
+async def met(tmp_path: Path, seed: int) -> AsyncIterator[Meeting]:
+    async with meeting(tmp_path, seed) as made:
+        yield made
+
+
+async def undergoes(met: Meeting, name: str) -> Figures:
+    during = OUTAGE_S if name == "10 s outage" else 4.0
+    return await weather(met, name, before_s=2.0, during_s=during, after_s=5.0)
+
+
+async def test_a_relayed_call_lives_through_bad_networks_and_recovers(met: Meeting) -> None:
+    await met.relays()
+    call_id = await met.calls()
+
+    found = {name: await undergoes(met, name) for name in WEATHERS}
+    states = [await talker.state() for talker in (met.alice, met.bob)]
+    await met.alice.does("leave")
+
+    for name, figures in found.items():
+        assert figures.fps_after >= LIVES_FPS, (name, figures)
+        assert name == "10 s outage" or figures.fps_during >= LIVES_FPS, (name, figures)
+    assert [(one["id"], one["phase"]) for one in states] == [(call_id, "connected")] * 2
+    assert [one["call_id"] for one in await met.call_events()] == [call_id]
+
+
+async def test_a_direct_call_survives_a_new_address_and_an_outage(met: Meeting) -> None:
+    await met.goes_directly()
+    call_id = await met.calls()
+
+    found = [await undergoes(met, name) for name in ("address change", "10 s outage")]
+
+    assert min(figures.fps_after for figures in found) >= LIVES_FPS, found
+    for talker in (met.alice, met.bob):
+        state = await talker.state()
+        assert (state["id"], state["phase"]) == (call_id, "connected")
