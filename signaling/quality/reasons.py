@@ -97,6 +97,8 @@ def _packets(windows: Sequence[Window]) -> tuple[int, int]:
 
 
 def _loses(window: Window) -> bool:
+    if window.audio_lost + window.video_lost == 0:
+        return False
     sound = window.audio_lost + window.audio_received
     lost, packets = _packets([window])
     return (sound >= FEW_PACKETS and window.audio_lost >= LOSS * sound) or (
@@ -184,10 +186,11 @@ def _stretches(
     """Windows in a row for which it holds, with no long gap between them."""
     stretch: list[Window] = []
     for window in windows:
-        if stretch and not (holds(window) and window.at - stretch[-1].end <= GAP_MS):
+        held = holds(window)
+        if stretch and not (held and window.at - stretch[-1].end <= GAP_MS):
             yield stretch
             stretch = []
-        if holds(window):
+        if held:
             stretch.append(window)
     if stretch:
         yield stretch

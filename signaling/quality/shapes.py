@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import astuple
 
 from server.kernel.ids import DeviceId, UserId
 from signaling.quality.reasons import Reason, why
@@ -138,6 +139,8 @@ class QualityOfCall(msgspec.Struct, frozen=True):
 
 def participant(user_id: UserId, device_id: DeviceId, record: Record) -> ParticipantQuality:
     windows = record.windows
+    rated = scores(windows)
+    mos = mean_score(windows, rated)
     return ParticipantQuality(
         user_id,
         device_id,
@@ -148,14 +151,14 @@ def participant(user_id: UserId, device_id: DeviceId, record: Record) -> Partici
         reconnecting_ms=sum(each.reconnecting_ms for each in windows),
         bps_in=round(mean_of(windows, "bps_in") or 0),
         bps_out=round(mean_of(windows, "bps_out") or 0),
-        verdict=verdict(record),
+        verdict=verdict(windows, mos),
         reasons=why(record),
-        windows=_views(windows),
+        windows=tuple(map(_view, windows, rated)),
         setup_ms=record.setup_ms,
         pair=record.pair,
         rtt_ms=_tenth(mean_of(windows, "rtt_ms")),
         jitter_ms=_tenth(mean_of(windows, "audio_jitter_ms")),
-        mos=hundredth(mean_score(windows)),
+        mos=hundredth(mos),
     )
 
 
@@ -163,15 +166,9 @@ def hundredth(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-def _views(windows: tuple[Window, ...]) -> tuple[WindowView, ...]:
-    rated = zip(windows, scores(windows), strict=True)
-    return tuple(
-        WindowView(
-            **{name: getattr(window, name) for name in Window.__struct_fields__},
-            mos=hundredth(mos),
-        )
-        for window, mos in rated
-    )
+def _view(window: Window, mos: float | None) -> WindowView:
+    measured = zip(Window.__struct_fields__, astuple(window), strict=True)
+    return WindowView(**dict(measured), mos=hundredth(mos))
 
 
 def _tenth(value: float | None) -> float | None:

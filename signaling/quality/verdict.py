@@ -7,7 +7,7 @@ from typing import Literal
 
 from signaling.quality import emodel
 from signaling.quality.reasons import nothing_received
-from signaling.quality.record import Record, Window
+from signaling.quality.record import Window
 
 Verdict = Literal["good", "fair", "bad", "unknown"]
 
@@ -38,9 +38,12 @@ def scores(windows: Sequence[Window]) -> list[float | None]:
     return [score(window, rtt_ms) for window in windows]
 
 
-def mean_score(windows: Sequence[Window]) -> float | None:
-    """By duration."""
-    pairs = [(s, w.ms) for s, w in zip(scores(windows), windows, strict=True) if s is not None]
+def mean_score(
+    windows: Sequence[Window], rated: Sequence[float | None] | None = None
+) -> float | None:
+    """By duration. `rated`: their scores, if known."""
+    rated = scores(windows) if rated is None else rated
+    pairs = [(s, w.ms) for s, w in zip(rated, windows, strict=True) if s is not None]
     total = sum(ms for _, ms in pairs)
     return sum(s * ms for s, ms in pairs) / total if total else None
 
@@ -58,8 +61,9 @@ def lost_share(windows: Sequence[Window]) -> float:
     return lost / (lost + came) if lost else 0.0
 
 
-def verdict(record: Record) -> Verdict:
-    mos, trouble = mean_score(record.windows), _trouble(record.windows)
+def verdict(windows: Sequence[Window], mos: float | None) -> Verdict:
+    """`mos`: their mean score."""
+    trouble = _trouble(windows)
     if trouble >= BAD_TROUBLE:
         return "bad"
     if mos is None:

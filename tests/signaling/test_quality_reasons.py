@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from signaling.quality.reasons import REASONS, Reason, why
 from signaling.quality.record import Pair, Record, Window, fold
-from signaling.quality.verdict import mean_score, score, verdict
+from signaling.quality.verdict import mean_score, score
+from signaling.quality.verdict import verdict as verdict_on
 from tests.support.call_windows import ANY_WINDOW, START, TEN_S, in_a_row, window
 
 SILENT = {
@@ -20,6 +21,10 @@ SILENT = {
 
 def of(*each: dict[str, Any], **given: Any) -> Record:
     return Record(windows=in_a_row(*each), **given)
+
+
+def verdict(record: Record) -> str:
+    return verdict_on(record.windows, mean_score(record.windows))
 
 
 def words(record: Record) -> list[str]:

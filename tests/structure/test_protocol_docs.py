@@ -9,6 +9,7 @@ from server.accounts.routes import routes as account_routes
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
 from server.presence.handlers import events as presence_events
+from signaling.quality.routes import routes as quality_routes
 
 PAGE = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
 TABLES = "\n".join(line for line in PAGE.splitlines() if line.startswith("|"))
@@ -22,7 +23,8 @@ def calls(text: str) -> set[tuple[str, str]]:
 
 
 def test_every_route_is_documented_and_every_documented_route_is_there() -> None:
-    bound = (*account_routes.bind(None), *chat_routes.bind(None))
+    tables = (account_routes, chat_routes, quality_routes)
+    bound = [route for table in tables for route in table.bind(None)]
     served = {(b.route.method, re.sub(r"{[^}]*}", "{}", b.route.path)) for b in bound}
 
     documented = {call for call in calls(TABLES) if call[1] not in OPERATIONAL}
