@@ -9,6 +9,7 @@ from server.accounts.routes import routes as account_routes
 from server.chat.wiring import events as chat_events
 from server.chat.wiring import routes as chat_routes
 from server.presence.handlers import events as presence_events
+from signaling.handlers import events as call_events
 from signaling.quality.routes import routes as quality_routes
 
 PAGE = (Path(__file__).parents[2] / "docs/protocol.md").read_text("utf-8")
@@ -33,12 +34,13 @@ def test_every_route_is_documented_and_every_documented_route_is_there() -> None
 
 
 def test_every_event_is_documented_and_every_documented_event_is_there() -> None:
-    served = {event.name for table in (chat_events, presence_events) for event in table.bind(None)}
-    client_table = PAGE.split("| from the client |")[1].split("| from the server |")[0]
+    tables = (chat_events, presence_events, call_events)
+    served = {event.name for table in tables for event in table.bind(None)}
 
     documented = set()
-    for line in client_table.splitlines():
-        if line.startswith("| `"):
-            documented |= set(re.findall(r"`([a-z]+(?::[a-z]+)?)`", line.split("|")[1]))
+    for part in PAGE.split("| from the client |")[1:]:
+        for line in part.split("| from the server |")[0].splitlines():
+            if line.startswith("| `"):
+                documented |= set(re.findall(r"`([a-z]+(?::[a-z]+)?)`", line.split("|")[1]))
 
     assert documented == served
