@@ -65,6 +65,8 @@ export class JoinedCall implements ActiveCall {
       primary: () => this.primary(),
       peers: () => [...this.peers.values()],
       reconnecting: () => this.phase === "reconnecting",
+      online: () => this.line.online,
+      renew: () => this.renew(),
       changed: () => this.changed(),
     });
     this.local = new LocalMedia(new Devices(() => environment.devices), joined.call.media, settings.choice, {
@@ -236,6 +238,7 @@ export class JoinedCall implements ActiveCall {
     const polite = this.indexOf(this.me.deviceId) < this.indexOf(deviceId);
     const peer = new Peer({ deviceId, polite, configuration: this.configuration }, environment, clock, {
       send: (to, signal) => this.signaler.send(to, signal),
+      replaced: () => this.signaler.forget(deviceId),
       changed: () => this.peerChanged(),
     });
     this.peers.set(deviceId, peer);
@@ -298,6 +301,11 @@ export class JoinedCall implements ActiveCall {
       if (peer.unanswered || this.monitor.isAiling(peer)) this.monitor.suspect(peer);
     }
     this.changed();
+  }
+
+  private async renew(): Promise<void> {
+    const joined = await this.line.renew();
+    if (joined && !this.over) this.configure(joined.ice_servers);
   }
 
   private peerChanged(): void {

@@ -3,7 +3,7 @@
 import type { CallParts } from "./parts.js";
 import type { Peer } from "./peer.js";
 import { QualityRecord } from "./quality.js";
-import { Recovery, type Signs } from "./recovery.js";
+import { type Cure, Recovery, type Signs } from "./recovery.js";
 import { readStats, type Sample } from "./stats.js";
 
 const LOOK_MS = 500;
@@ -18,6 +18,10 @@ export interface MonitorListener {
   peers(): readonly Peer[];
   /** Also when only the server is lost. */
   reconnecting(): boolean;
+  /** The server can be reached. */
+  online(): boolean;
+  /** Ask the server anew where its relays are. */
+  renew(): Promise<void>;
   changed(): void;
 }
 
@@ -62,7 +66,7 @@ export class Monitor {
   suspect(peer: Peer): void {
     const { recovery } = this.patient(peer);
     const signs = { ...signsOf(peer), bytesIn: 0, responses: 0 };
-    this.treat(peer, recovery.suspect(signs, this.parts.clock.now()));
+    void this.treat(peer, recovery.suspect(signs, this.parts.clock.now()));
   }
 
   close(): void {
@@ -113,8 +117,8 @@ export class Monitor {
     const { recovery } = this.patient(peer);
     const was = recovery.ailing;
     const { bytesIn, responses } = sample.totals;
-    const cure = recovery.see({ ...signsOf(peer), bytesIn, responses }, now);
-    if (cure) this.treat(peer, cure);
+    const cure = recovery.see({ ...signsOf(peer), bytesIn, responses }, now, this.listener.online());
+    if (cure) void this.treat(peer, cure, recovery.stubborn);
     if (isPrimary) this.keep(peer, sample, now);
     if (was !== recovery.ailing) this.listener.changed();
   }
@@ -129,7 +133,9 @@ export class Monitor {
     this.listener.changed();
   }
 
-  private treat(peer: Peer, cure: "restart" | "rebuild"): void {
+  private async treat(peer: Peer, cure: Cure, stubborn = false): Promise<void> {
+    if (stubborn) await this.listener.renew();
+    if (this.closed) return;
     if (cure === "rebuild") peer.rebuild();
     else peer.restartIce();
   }

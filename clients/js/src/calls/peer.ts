@@ -17,6 +17,8 @@ const MAX_BACKLOG = 128;
 
 export interface PeerListener {
   send(deviceId: string, signal: CallSignal): void;
+  /** Another peer connection takes the place of the one before. */
+  replaced(): void;
   changed(): void;
 }
 
@@ -181,6 +183,7 @@ export class Peer {
 
   private open(): void {
     this.drop();
+    if (this.life > 0) this.listener.replaced();
     this.life += 1;
     const pc = this.environment.peer(this.settings.configuration);
     const id = globalThis.crypto.randomUUID?.() ?? String(Math.random());

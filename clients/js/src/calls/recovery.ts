@@ -38,15 +38,25 @@ export class Recovery {
     this.bytesAt = this.aliveAt = now;
   }
 
-  /** What to do now, if anything. To be asked every half a second. */
-  see(signs: Signs, now: number): Cure | undefined {
+  /** The first attempt has failed: what the server said of its relays may be old. */
+  get stubborn(): boolean {
+    return this.cures > 1;
+  }
+
+  /**
+   * What to do now, if anything. To be asked every half a second.
+   *
+   * @param online nothing can be done without the server; the old path may come back meanwhile.
+   */
+  see(signs: Signs, now: number, online = true): Cure | undefined {
     this.learn(signs, now);
     if (!this.connected) {
       const late = now - Math.max(this.aliveAt, this.curedAt) > FIRST_CONNECT_MS;
-      return late || signs.connection === "failed" ? this.cure(signs, now) : undefined;
+      return online && (late || signs.connection === "failed") ? this.cure(signs, now) : undefined;
     }
     this.ailing = this.isDead(signs, now);
-    return this.ailing ? this.cure(signs, now) : this.recovered();
+    if (!this.ailing) return this.recovered();
+    return online ? this.cure(signs, now) : undefined;
   }
 
   /** The network is another one, or the person asks for it: do not wait for silence. */

@@ -55,6 +55,12 @@ export class Returning {
     }
   }
 
+  /** The same answer with fresh `ice_servers`; undefined if there is none now. */
+  async renew(): Promise<Joined | undefined> {
+    if (this.asking || !this.online) return undefined;
+    return this.parts.transport.request("call:accept", { call_id: this.callId }).catch(() => undefined);
+  }
+
   close(): void {
     this.closed = true;
     this.parts.clock.clearTimeout(this.timer);

@@ -32,6 +32,11 @@ export class Signaler {
     void this.carry({ number: (this.numbers += 1), to, signal });
   }
 
+  /** What was not sent to a device is of a peer connection that is no more. */
+  forget(to: string): void {
+    this.kept = this.kept.filter((outgoing) => outgoing.to !== to);
+  }
+
   /** The line is back, and this device at it. The other side bears it when something comes twice. */
   flush(): void {
     const again = this.kept.sort((a, b) => a.number - b.number);
