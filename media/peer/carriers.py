@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -160,4 +161,7 @@ def _ignore(packet: bytes) -> None:
 
 
 def _word(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
+    """The system's: asyncio's own texts repeat the address."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+    return type(error).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-import ifaddr
 import msgspec
 
 
@@ -72,6 +71,9 @@ def local_hosts(hosts: tuple[str, ...]) -> list[str]:
 
 
 def _addresses() -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    # It comes with the extra `calls`; the hub makes settings without it too.
+    import ifaddr
+
     return [
         ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
         for adapter in ifaddr.get_adapters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from media.connections import PlaneReady
 from media.peer.steps import Failed, Step
 from server.cli.doctor.findings import Finding, warn, wrong
 from server.cli.doctor.legs import Leg
@@ -20,21 +21,22 @@ SAID: dict[Step, str] = {
 }
 
 
-def failure(leg: Leg, failed: Failed, media: Media) -> Finding:
+def failure(leg: Leg, failed: Failed, media: Media, ready: PlaneReady) -> Finding:
     seen = SAID[failed.step] + (f" ({failed.detail})" if failed.detail else "")
-    if not leg.is_here and leg.is_ours and failed.step in ("connect", "stun", "ice"):
-        return warn(leg.name, seen, _beyond(leg))
+    if not leg.is_here and leg.is_ours and not failed.detail[:3].isdigit():
+        return warn(leg.name, seen, _beyond(leg.host, ready))
     return wrong(leg.name, seen, _advice(leg, failed, media))
 
 
-def _beyond(leg: Leg) -> str:
+def _beyond(host: str, ready: PlaneReady) -> str:
     """An address that is a router's: from inside nobody can tell for sure."""
-    kind = "UDP" if leg.transport == "udp" else "TCP"
+    forwarded = f"UDP {ready.port}" + (f" and TCP {ready.tcp_port}" if ready.tcp_port else "")
     return (
-        "Some routers lead nobody back from inside; then this means nothing. Else: forward "
-        f"{kind} {leg.port} to this machine with the same number, and see that {leg.host} (from "
-        "media.public_hosts, media.public_name or the STUN server) is the address that the world "
-        f"reaches. From outside: turnutils_stunclient -p {leg.port} {leg.host}"
+        f"{host} is not an address of this machine, and some routers lead nobody back who asks "
+        f"from inside: then this means nothing. Else see that {host} is the address by which the "
+        "world reaches us (it is from media.public_hosts, media.public_name or the STUN server), "
+        f"and that the router forwards {forwarded} to this machine with the same numbers. Ask it "
+        f"from outside: turnutils_stunclient -p {ready.port} {host}"
     )
 
 
@@ -42,19 +44,19 @@ def _advice(leg: Leg, failed: Failed, media: Media) -> str:
     kind = "UDP" if leg.transport == "udp" else "TCP"
     match failed.step:
         case "connect" | "stun":
-            return f"A firewall on this machine? It must let {kind} port {leg.port} in and out."
+            return _silent(leg, kind)
         case "tls":
             return (
                 "Browsers refuse it too. media.tls_certificate must hold the whole chain, be valid "
                 "for media.public_name, and come from an authority that browsers know."
             )
         case "allocation":
-            return _allocation(failed, media)
+            return _allocation(failed, media) if failed.detail else _silent(leg, kind)
         case "permission":
             return "The relay refuses the media port's own address: look at media.public_hosts."
         case "ice" if leg.server:
             return (
-                f"What is relayed does not arrive: the firewall must let UDP ports "
+                "What is relayed does not arrive: the firewall must let the media port and UDP "
                 f"{media.relay_first_port} to {media.relay_last_port} in and out."
             )
         case "ice":
@@ -66,6 +68,12 @@ def _advice(leg: Leg, failed: Failed, media: Media) -> str:
             )
         case "srtp" | "data":
             return "The handshake passes and media does not: a firewall that inspects traffic?"
+
+
+def _silent(leg: Leg, kind: str) -> str:
+    if not leg.is_ours:
+        return "Is that server running, and reached from here? Clients are told of it."
+    return f"A firewall on this machine? It must let {kind} port {leg.port} in and out."
 
 
 def _allocation(failed: Failed, media: Media) -> str:
@@ -82,6 +90,4 @@ def _allocation(failed: Failed, media: Media) -> str:
         )
     if code == "440":
         return "It relays no address of this family."
-    if not failed.detail:
-        return "It does not answer: is it running, and does the firewall let it through?"
     return "Look at the settings of [media], or of that TURN server."

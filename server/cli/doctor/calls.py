@@ -16,8 +16,8 @@ from media.peer.steps import Failed
 from media.planes.settings import PlaneSettings
 from media.turn.credentials import ticket_password
 from media.wire.addresses import IPV4, IPV6
-from server.cli.doctor import advice, certificate, ports
-from server.cli.doctor.findings import Finding, ok, warn, wrong
+from server.cli.doctor import advice, certificate, ports, running
+from server.cli.doctor.findings import Finding, ok, stopwatch, warn, wrong
 from server.cli.doctor.legs import Leg, Unknown, direct, relayed
 from server.cli.doctor.plane import EchoPlane, Refused, echo_plane
 from server.compose.media import own_urls, plane_settings
@@ -40,12 +40,49 @@ async def placed(config: Config, *, runs: bool) -> list[Finding]:
         wanted = plane_settings(config, secret, config.server.port)
     except AppError as error:
         return [wrong("media", error.text, "Look at [media].")]
-    choice = await ports.choose(wanted, runs=runs)
+    choice = ports.choose(wanted, runs=runs)
+    findings = choice.findings
+    if choice.running:
+        findings = [
+            await running.answers(wanted, choice.running),
+            *await _allocations(config, wanted),
+        ]
     if choice.settings is None:
-        return choice.findings
+        return findings
     async with echo_plane(choice.settings, config.logging.level) as plane:
         examination = _Examination(config, choice.settings, secret, plane)
-        return [*choice.findings, *[finding async for finding in examination.findings()]]
+        return [*findings, *[finding async for finding in examination.findings()]]
+
+
+async def _allocations(config: Config, wanted: PlaneSettings) -> list[Finding]:
+    """At the Hubbub that runs, by a ticket as it gives them."""
+    ready = running.as_configured(wanted)
+    try:
+        ticket = _ticket(await running.secret_of(config))
+    except AppError as error:
+        advice = "Stop the server to have its relay examined, or run as its user."
+        return [warn("running relay", error.text, advice)]
+    legs = [leg async for leg in relayed(own_urls(config, ready), ready, ours=False)]
+    return [await _allocated(leg, ticket, config, ready) for leg in legs if isinstance(leg, Leg)]
+
+
+async def _allocated(leg: Leg, ticket: Ticket, config: Config, ready: PlaneReady) -> Finding:
+    """All that is asked of a TURN server whose relay need not reach us."""
+    try:
+        with stopwatch() as watch:
+            relay = await leg.open_relay(ticket)
+            try:
+                await relay.allocate()
+            finally:
+                relay.close()
+    except Failed as failed:
+        return advice.failure(leg, failed, config.media, ready)
+    return ok(leg.name, f"{watch.ms:.0f} ms")
+
+
+def _ticket(secret: Secret) -> Ticket:
+    username = f"{int(time.time()) + TICKET_S}:doctor"
+    return Ticket(username, ticket_password(secret, username))
 
 
 class _Examination:
@@ -67,6 +104,8 @@ class _Examination:
             self._ready = await self._plane.ready()
         except Refused as refused:
             yield wrong("media process", str(refused), "Look at [media].")
+            if self._config.media.tls_certificate:
+                yield self._certificate(self._config.media.public_name or self._settings.hosts[0])
             return
         ready = self._ready
         where = f"UDP {ready.port}" + (f" and TCP {ready.tcp_port}" if ready.tcp_port else "")
@@ -75,7 +114,7 @@ class _Examination:
             yield await self._mapped()
         yield self._offered()
         if self._config.media.tls_certificate:
-            yield self._certificate()
+            yield self._certificate(self._tls_name())
         legs = [leg async for leg in self._legs()]
         for finding in await asyncio.gather(*(self._walked(leg) for leg in legs)):
             yield finding
@@ -108,12 +147,14 @@ class _Examination:
         )
         return warn("addresses", f"only private ones are offered: {seen}", advice)
 
-    def _certificate(self) -> Finding:
+    def _certificate(self, name: str) -> Finding:
+        return certificate.look_at(self._config.media, name, datetime.datetime.now(datetime.UTC))
+
+    def _tls_name(self) -> str:
+        """What clients are told in `turns:`."""
         urls = own_urls(self._config, self._ready)
-        name = next((url for url in urls if url.startswith("turns:")), "")
-        host = name.partition(":")[2].rpartition(":")[0].strip("[]")
-        now = datetime.datetime.now(datetime.UTC)
-        return certificate.look_at(self._config.media, host, now)
+        url = next((url for url in urls if url.startswith("turns:")), "")
+        return url.partition(":")[2].rpartition(":")[0].strip("[]")
 
     async def _legs(self) -> AsyncIterator[Leg | Unknown]:
         for leg in direct(self._ready):
@@ -132,13 +173,14 @@ class _Examination:
         try:
             async with asyncio.timeout(LEG_S):
                 if not leg.is_ours:
-                    return await self._allocated(leg)
+                    ticket = _ticket(Secret(self._config.media.ice_secret))
+                    return await _allocated(leg, ticket, self._config, self._ready)
                 echo, setup_ms = await self._call(leg)
         except TimeoutError:
             took = perf_counter() - began
             return wrong(leg.name, f"not done after {took:.0f} s", "Is this machine very busy?")
         except Failed as failed:
-            return advice.failure(leg, failed, self._config.media)
+            return advice.failure(leg, failed, self._config.media, self._ready)
         seen = (
             f"set up in {setup_ms:.0f} ms, round trip {echo.rtt_ms:.1f} ms, "
             f"{echo.lost} of {echo.sent} packets lost"
@@ -152,7 +194,7 @@ class _Examination:
         began = perf_counter()
         peer = PeerConnection(self._identity)
         local = self._plane.open(peer.end())
-        carrier = await leg.open_relay(self._ticket()) if leg.server else await leg.open()
+        carrier = await leg.open_relay(_ticket(self._secret)) if leg.server else await leg.open()
         try:
             if isinstance(carrier, Relay):
                 await self._through(carrier)
@@ -173,17 +215,3 @@ class _Examination:
         v4 = [host for host in self._ready.hosts if ":" not in host]
         await relay.allocate(IPV4 if v4 else IPV6)
         await relay.reach(((v4 or list(self._ready.hosts))[0], self._ready.port))
-
-    async def _allocated(self, leg: Leg) -> Finding:
-        """Of the operator's own TURN server."""
-        began = perf_counter()
-        relay = await leg.open_relay(self._ticket(Secret(self._config.media.ice_secret)))
-        try:
-            await relay.allocate()
-        finally:
-            relay.close()
-        return ok(leg.name, f"allocated in {(perf_counter() - began) * 1000:.0f} ms")
-
-    def _ticket(self, secret: Secret | None = None) -> Ticket:
-        username = f"{int(time.time()) + TICKET_S}:doctor"
-        return Ticket(username, ticket_password(secret or self._secret, username))

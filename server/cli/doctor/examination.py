@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from server.cli.doctor import machine, media, ringing, stores, trips
-from server.cli.doctor.findings import Finding, tell
+from server.cli.doctor.findings import Finding, Teller
 from server.cli.terms import say
 from server.kernel.config import Config
 from server.kernel.logs import configure_logs
@@ -23,8 +23,9 @@ def examine(config: Config) -> int:
         config = msgspec.structs.replace(config, logging=quiet)
     configure_logs(config.logging.level, config.logging.format)
     marks: Counter[str] = Counter()
+    teller = Teller()
     for finding in _findings(config):
-        tell(finding)
+        teller.tell(finding)
         marks[finding.mark] += 1
     say(_summary(marks["WRONG"], marks["warn"]))
     return 1 if marks["WRONG"] else 0

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import fill
 from time import perf_counter
 from typing import Literal
 
 from server.cli.terms import say
 
 Mark = Literal["ok", "warn", "WRONG"]
+INDENT = " " * 7
+COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,18 @@ def wrong(name: str, seen: str, advice: str) -> Finding:
     return Finding(name, "WRONG", seen, advice)
 
 
-def tell(finding: Finding) -> None:
-    say(f"{finding.mark:<5}  {finding.name}: {finding.seen}")
-    if finding.advice:
-        say(f"       {finding.advice}")
+class Teller:
+    """Prints findings; an advice that was given already is not repeated."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def tell(self, finding: Finding) -> None:
+        say(f"{finding.mark:<5}  {finding.name}: {finding.seen}")
+        if finding.advice:
+            advice = "As above." if finding.advice in self._given else finding.advice
+            self._given.add(finding.advice)
+            say(fill(advice, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT))
 
 
 class Stopwatch:

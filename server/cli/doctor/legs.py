@@ -41,7 +41,7 @@ class Leg:
         if not self.server:
             return f"call over {self.transport.upper()} {where}"
         named = f"{self.server} at " if self.server.strip("[]") != self.host else ""
-        what = "call over" if self.is_ours else "relay of"
+        what = "call over" if self.is_ours else "allocation at"
         return f"{what} TURN/{self.transport.upper()} {named}{where}"
 
     async def open(self) -> Carrier:

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from media.peer.carriers import open_datagrams
-from media.peer.connection import ask_address
-from media.peer.steps import Failed
 from media.planes.settings import PlaneSettings, local_hosts
-from server.cli.doctor.findings import Finding, ok, stopwatch, warn, wrong
+from server.cli.doctor.findings import Finding, warn, wrong
 
 NAME = "media port"
 _KINDS = {"UDP": socket.SOCK_DGRAM, "TCP": socket.SOCK_STREAM}
@@ -24,9 +21,11 @@ class Choice:
 
     settings: PlaneSettings | None
     findings: list[Finding] = field(default_factory=list)
+    running: str = ""
+    """Which of the configured ports the running Hubbub has."""
 
 
-async def choose(settings: PlaneSettings, *, runs: bool) -> Choice:
+def choose(settings: PlaneSettings, *, runs: bool) -> Choice:
     """`runs`: Hubbub itself does, on the configured HTTP port."""
     hosts = local_hosts(settings.hosts)
     if not hosts:
@@ -39,7 +38,7 @@ async def choose(settings: PlaneSettings, *, runs: bool) -> Choice:
                 continue
             where = f"{kind} {shown(host, port or 0)}"
             if error.errno == errno.EADDRINUSE:
-                return await _taken(settings, hosts, where, runs=runs)
+                return _taken(settings, where, runs=runs)
             return Choice(None, [wrong(NAME, f"{where}: {error.strerror}", _advice(error, host))])
     return Choice(settings)
 
@@ -60,13 +59,13 @@ def shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _taken(settings: PlaneSettings, hosts: list[str], where: str, *, runs: bool) -> Choice:
+def _taken(settings: PlaneSettings, where: str, *, runs: bool) -> Choice:
     """The examination goes on with free ports, whoever has the configured ones."""
     elsewhere = msgspec.structs.replace(
         settings, port=0, tcp_port=None if settings.tcp_port is None else 0, or_any=True
     )
     if runs:
-        return Choice(elsewhere, [await _running(hosts, settings.port, where)])
+        return Choice(elsewhere, running=where)
     if settings.or_any:
         advice = (
             "Hubbub takes any free port then, and no firewall rule will fit: stop that program, "
@@ -75,25 +74,6 @@ async def _taken(settings: PlaneSettings, hosts: list[str], where: str, *, runs:
         return Choice(elsewhere, [warn(NAME, f"{where} is in use by another program", advice)])
     advice = "Stop that program, or choose other numbers in media.port and media.tcp_port."
     return Choice(None, [wrong(NAME, f"{where} is in use by another program", advice)])
-
-
-async def _running(hosts: list[str], port: int, where: str) -> Finding:
-    """Hubbub has it: it is asked, and left alone."""
-    note = "The calls below go to a media process of the doctor's own, on free ports."
-    try:
-        with stopwatch() as watch:
-            carrier = await open_datagrams((hosts[0], port))
-            try:
-                await ask_address(carrier)
-            finally:
-                carrier.close()
-    except Failed as failed:
-        why = failed.detail or "no answer"
-        seen = f"{where} is in use, but STUN on UDP {shown(hosts[0], port)}: {why}"
-        advice = "Look at what the running Hubbub says of media, and at local firewall rules. "
-        return wrong(NAME, seen, advice + note)
-    seen = f"{where} is in use; STUN there answers in {watch.ms:.0f} ms. {note}"
-    return ok(NAME, seen)
 
 
 def _advice(error: OSError, host: str) -> str:
