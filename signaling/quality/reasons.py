@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from signaling.quality import emodel
 from signaling.quality.record import Pair, Record, Window
+from signaling.quality.verdict import (
+    disconnected,
+    froze,
+    lost_share,
+    mean_of,
+    mean_score,
+    nothing_received,
+    verdict,
+)
 
 REASONS = 40
 """Stretches that are named; the longest of more."""
@@ -19,12 +29,9 @@ RTT_MS = 400.0
 """With buffers over 200 ms one way: people begin to talk at once (ITU-T G.114)."""
 JITTER_MS = 40.0
 CONCEALED = 0.05
-FREEZE = 0.03
 """A share of the time."""
-OUTAGE_MS = 500
 LIMITED_MS = 15_000
 """Each call begins with some seconds in which the browser finds out what the network takes."""
-ONE_WAY_MS = 8_000
 SETUP_MS = 5_000
 FEW_PACKETS = 20
 
@@ -56,14 +63,10 @@ def why(record: Record) -> tuple[Reason, ...]:
             start, end = stretch[0].at, stretch[-1].end
             if end - start >= rule.least_ms:
                 found.append(Reason(rule.reason, start, end, rule.text(stretch)))
+    if not found and verdict(record.windows, mean_score(record.windows)) in ("fair", "bad"):
+        found.append(_little_of_each(record.windows))
     longest = sorted(found, key=lambda each: each.start - each.end)[:REASONS]
     return tuple(sorted(longest, key=lambda each: (each.start, each.end, each.reason)))
-
-
-def nothing_received(window: Window) -> bool:
-    """We sent, the connection stood, and neither sound nor picture came."""
-    came = window.audio_received + window.video_received
-    return came == 0 and window.bps_out > 0 and 2 * window.reconnecting_ms < window.ms
 
 
 # ---- of the whole call ---------------------------------------------------------------------------
@@ -79,6 +82,15 @@ def _of_call(record: Record) -> Iterator[Reason]:
     if record.pair is not None and (word := _tcp(record.pair)):
         text = "The call went over TCP, as a firewall lets no UDP through: gaps last longer there."
         yield Reason(word, start, end, text)
+
+
+def _little_of_each(windows: Sequence[Window]) -> Reason:
+    """No window is bad enough to be named. By the word of what costs more."""
+    lost, rtt_ms = lost_share(windows), mean_of(windows, "rtt_ms") or 0.0
+    delay_ms = emodel.mouth_to_ear_ms(rtt_ms, mean_of(windows, "audio_jitter_ms") or 0.0)
+    more_lost = emodel.loss_impairment(lost) >= emodel.delay_impairment(delay_ms)
+    text = f"Some loss and delay at once: {_percent(lost)} of the packets, {rtt_ms:.0f} ms."
+    return Reason("loss" if more_lost else "delay", windows[0].at, windows[-1].end, text)
 
 
 def _tcp(pair: Pair) -> str | None:
@@ -137,10 +149,6 @@ def _outage_text(windows: Sequence[Window]) -> str:
     return f"The connection was lost for {_seconds(sum(w.reconnecting_ms for w in windows))}."
 
 
-def _freezes(window: Window) -> bool:
-    return window.freezes > 0 and window.freeze_ms >= FREEZE * window.ms
-
-
 def _freeze_text(windows: Sequence[Window]) -> str:
     times = sum(each.freezes for each in windows)
     often = "once" if times == 1 else f"{times} times"
@@ -169,13 +177,12 @@ RULES = (
         lambda windows: "This computer was too slow for a better picture.",
         LIMITED_MS,
     ),
-    Rule("reconnecting", lambda window: window.reconnecting_ms >= OUTAGE_MS, _outage_text),
-    Rule("freezes", _freezes, _freeze_text),
+    Rule("reconnecting", disconnected, _outage_text),
+    Rule("freezes", froze, _freeze_text),
     Rule(
         "one_way",
         nothing_received,
         lambda windows: "Nothing arrived here, neither sound nor picture, though it was sent.",
-        ONE_WAY_MS,
     ),
 )
 

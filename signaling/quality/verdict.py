@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from signaling.quality import emodel
-from signaling.quality.reasons import nothing_received
 from signaling.quality.record import Window
 
 Verdict = Literal["good", "fair", "bad", "unknown"]
@@ -17,6 +16,25 @@ FAIR_TROUBLE, BAD_TROUBLE = 0.01, 0.10
 """Shares of the time without connection, with a picture that stood still, or with nothing heard: no
 average of scores shows a minute's silence in a long call.
 """
+OUTAGE_MS = 500
+FREEZE = 0.03
+"""A share of the window."""
+ONE_WAY_MS = 5_000
+
+
+def disconnected(window: Window) -> bool:
+    return window.reconnecting_ms >= min(OUTAGE_MS, window.ms / 2)
+
+
+def froze(window: Window) -> bool:
+    return window.freezes > 0 and window.freeze_ms >= FREEZE * window.ms
+
+
+def nothing_received(window: Window) -> bool:
+    """We sent, the connection stood, and neither sound nor picture came."""
+    came = window.audio_received + window.video_received
+    long = window.ms >= ONE_WAY_MS and not disconnected(window)
+    return long and came == 0 and window.bps_out > 0
 
 
 def score(window: Window, rtt_ms: float) -> float | None:
@@ -74,13 +92,14 @@ def verdict(windows: Sequence[Window], mos: float | None) -> Verdict:
 
 
 def _trouble(windows: Sequence[Window]) -> float:
-    bad_ms = sum(
-        each.ms
-        if nothing_received(each)
-        else min(each.ms, max(each.reconnecting_ms, each.freeze_ms))
-        for each in windows
-    )
-    return bad_ms / max(1, sum(each.ms for each in windows))
+    return sum(map(_trouble_ms, windows)) / max(1, sum(each.ms for each in windows))
+
+
+def _trouble_ms(window: Window) -> int:
+    if nothing_received(window):
+        return window.ms
+    away_ms = window.reconnecting_ms if disconnected(window) else 0
+    return min(window.ms, max(away_ms, window.freeze_ms if froze(window) else 0))
 
 
 def _not_played(window: Window) -> float:

@@ -145,6 +145,21 @@ def test_nothing_is_known_of_a_call_without_windows() -> None:
     assert (verdict(Record()), mean_score(()), why(Record(setup_ms=9_000))) == ("unknown", None, ())
 
 
+def test_a_little_of_everything_is_a_reason_too() -> None:
+    record = of(*[{"rtt_ms": 390.0, "audio_lost": 12, "audio_jitter_ms": 35.0}] * 3)
+
+    (reason,) = why(record)
+
+    assert (verdict(record), reason.reason) == ("fair", "delay")
+    assert reason.text == "Some loss and delay at once: 1 % of the packets, 390 ms."
+
+
+def test_a_short_hitch_of_the_picture_is_none() -> None:
+    record = of({}, {"freezes": 1, "freeze_ms": 262}, {})
+
+    assert (verdict(record), why(record)) == ("good", ())
+
+
 def test_an_outage_is_no_loss_twice() -> None:
     away = window(reconnecting_ms=5_000, concealed_ms=5_000)
 
@@ -178,6 +193,7 @@ def test_whatever_was_measured_there_is_an_answer(
     assert verdict(record) in ("good", "fair", "bad", "unknown")
     assert mos is None or 1.0 <= mos <= 4.5
     assert len(reasons) <= REASONS
+    assert reasons or verdict(record) in ("good", "unknown")
     assert [each.start for each in reasons] == sorted(each.start for each in reasons)
     for each in reasons:
         assert each.start <= each.end
