@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 from hubbub import CallRinging, Client, Room
 from hubbub.calls import media
@@ -49,6 +50,10 @@ class EchoBot:
         self.hears_calls = "calls" in info.features
         await self._client.connect()
         self._tasks.start(self._listen(feed), "echo")
+        if self.hears_calls and media.installed():
+            # Half a second of imports, which the first caller need not wait for.
+            self._tasks.start(asyncio.to_thread(import_module, "hubbub.calls.echo"), "imports")
+            self._tasks.start(asyncio.to_thread(import_module, "hubbub.calls.peer"), "imports")
 
     async def stop(self) -> None:
         await self.calls.leave_all()
