@@ -49,7 +49,7 @@ def anna(playwright: Playwright, demo: Running) -> Iterator[Foreigner]:
     page.goto(demo.base_url + "/healthz")
     for script in (SOCKET_IO, FOREIGN):
         page.add_script_tag(path=script)
-    person = Foreigner("anna", page, "chromium")
+    person = Foreigner("anna", page)
     person.joins(demo.base_url, f"anna{demo.base_url[-2:]}")
     yield person
     browser.close()

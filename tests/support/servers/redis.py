@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -97,9 +97,13 @@ class Server:
 
 
 class Certificates:
-    """A CA of our own and a certificate for the loopback, made by the openssl program."""
+    """A CA of our own and a certificate, for the loopback if nothing else is said, made by the
+    openssl program. `names`: as openssl writes them, "IP:..." and "DNS:...".
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, names: Sequence[str] = (f"IP:{HOST}", "DNS:localhost")
+    ) -> None:
         self.ca, self.cert, self.key = (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
         ca_key = folder / "ca-key.pem"
         new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -107,7 +111,7 @@ class Certificates:
         _openssl(
             *new, "-days", "2", "-subj", "/CN=redis", "-CA", self.ca, "-CAkey", ca_key,
             "-addext", "basicConstraints=critical,CA:FALSE",
-            "-addext", f"subjectAltName=IP:{HOST},DNS:localhost",
+            "-addext", f"subjectAltName={','.join(names)}",
             "-keyout", self.key, "-out", self.cert,
         )  # fmt: skip
 
