@@ -84,7 +84,7 @@ function Row({ client, record, fresh, onRoom }: RowProps) {
           <strong>{title}</strong>
           <span class="call-what">
             <Icon name={missed ? "missed" : record.media === "video" ? "video" : "phone"} />
-            {out ? "↗ " : "↙ "}
+            {!missed && (out ? "↗ " : "↙ ")}
             <span class="hidden-words">{out ? "Outgoing: " : "Incoming: "}</span>
             {recordWords(record, client.me?.id)}
             {room.kind !== "direct" && !out && ` · ${nameOf(client.people.user(record.startedBy))}`}
@@ -129,7 +129,7 @@ export function CallListButton({ client }: { client: Hubbub }) {
   const { newCount } = useCallHistory(client);
   return (
     <span class="with-count">
-      <IconButton icon="phone" label={newCount > 0 ? `Calls, ${newCount} missed` : "Calls"} onClick={() => desk.showList(true)} />
+      <IconButton icon="calls" label={newCount > 0 ? `Calls, ${newCount} missed` : "Calls"} onClick={() => desk.showList(true)} />
       {newCount > 0 && (
         <span class="badge mention" aria-hidden="true">
           {newCount}

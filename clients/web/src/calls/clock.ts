@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import type { Hubbub } from "@hubbub/client";
+import type { ActiveCall, Hubbub } from "@hubbub/client";
 
 const offsets = new WeakMap<Hubbub, number>();
 
@@ -35,4 +35,20 @@ export function useServerNow(client: Hubbub, running: boolean): number {
     return () => clearInterval(timer);
   }, [running]);
   return Date.now() + offset;
+}
+
+const SINCE = "hubbub.call-since";
+
+/** When talking began, ms of the server's clock. A page that was loaded anew connects anew: the talk is older. */
+export function talkingSince(call: ActiveCall): number | undefined {
+  const { id, connectedAt } = call;
+  if (connectedAt === undefined) return undefined;
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(SINCE) ?? "{}") as { id?: string; at?: number };
+    if (kept.id === id && typeof kept.at === "number") return Math.min(kept.at, connectedAt);
+    sessionStorage.setItem(SINCE, JSON.stringify({ id, at: connectedAt }));
+  } catch {
+    // Nothing may be kept: then it counts from here.
+  }
+  return connectedAt;
 }

@@ -1,7 +1,5 @@
 /** The row of buttons under a call. */
 
-import type { ComponentChildren } from "preact";
-
 import type { ActiveCall, Room } from "@hubbub/client";
 
 import { useClient } from "../client";
@@ -46,9 +44,6 @@ export function Controls({ call, acts, room }: { call: ActiveCall; acts: CallAct
         <Toggle icon="screen" active={sending.has("screen")} words={sending.has("screen") ? "Stop sharing" : "Share screen"} shortcut="share" onClick={acts.share} />
       )}
       <Toggle icon="gear" words="Devices" onClick={() => desk.showDevices(true)} />
-      {acts.pip && <Toggle icon="pip" words="Own window" shortcut="pip" onClick={acts.pip} wide />}
-      {document.fullscreenEnabled && <Toggle icon="full" words="Full screen" shortcut="full" onClick={acts.full} wide />}
-      <Toggle icon="keyboard" words="Keys" shortcut="help" onClick={acts.help} wide />
       <button type="button" class="control end" title={`Hang up (${keyName("hangup")})`} onClick={acts.hangUp}>
         <span class="round">
           <Icon name="hangup" />
@@ -74,14 +69,11 @@ interface ToggleProps {
   /** What it controls is off: shown in the colour of a warning. */
   off?: boolean;
   active?: boolean;
-  /** Only where there is room. */
-  wide?: boolean;
   onClick: () => void;
-  children?: ComponentChildren;
 }
 
-function Toggle({ icon, words, shortcut, off, active, wide, onClick }: ToggleProps) {
-  const classes = ["control", off ? "off" : "", active ? "active" : "", wide ? "only-wide" : ""];
+function Toggle({ icon, words, shortcut, off, active, onClick }: ToggleProps) {
+  const classes = ["control", off ? "off" : "", active ? "active" : ""];
   return (
     <button
       type="button"

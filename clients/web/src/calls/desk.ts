@@ -111,7 +111,10 @@ function actsOf(client: Hubbub, show: (change: Change) => void) {
       attempt(forAll ? call.endForAll() : call.leave());
     },
     dismiss: () => client.calls.dismiss(),
-    expand: (expanded: boolean) => show({ expanded }),
+    expand: (expanded: boolean) => {
+      if (!expanded && client.calls.current?.phase === "ended") client.calls.dismiss();
+      show({ expanded });
+    },
     showList: (listOpen: boolean) => show({ listOpen }),
     showDevices: (devicesOpen: boolean) => show({ devicesOpen }),
     showQuality: (qualityOf: string | undefined) => show({ qualityOf }),

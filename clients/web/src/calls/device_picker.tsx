@@ -142,7 +142,7 @@ function Choice({ label, kind, devices, value, onChange }: ChoiceProps) {
     <label class="choice">
       <span>{label}</span>
       <select value={known ? value : ""} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">As the system says</option>
+        <option value="">As the system has it</option>
         {offered.map(({ deviceId, label: name }, index) => (
           <option key={deviceId} value={deviceId}>
             {name || `${label} ${index + 1}`}

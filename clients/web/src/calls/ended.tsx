@@ -1,20 +1,14 @@
 /** After a call: why it is over, and what now. */
 
-import { useEffect } from "preact/hooks";
-
 import type { ActiveCall, Room } from "@hubbub/client";
 
 import { useClient } from "../client";
 import { titleOf } from "../format";
 import { Avatar, Icon } from "../parts";
-import { useServerOffset } from "./clock";
+import { talkingSince, useServerOffset } from "./clock";
 import { useDesk } from "./desk";
 import { useHowItWas } from "./how_it_was";
 import { clockOf, endWords } from "./words";
-
-/** After an ordinary end this goes by itself: nobody wants to close a window after each call. */
-const ORDINARY_MS = 6_000;
-const OWN_MS = 1_500;
 
 export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined }) {
   const client = useClient();
@@ -25,20 +19,12 @@ export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined
   const direct = room?.kind === "direct";
   const mine = call.call.started_by === client.me?.id;
   const words = endWords({ reason: call.reason, name, direct, mine, byMe: desk.byMe });
-  const talked = call.connectedAt === undefined ? 0 : was.endedAt + offset - call.connectedAt;
-  const ordinary = call.reason === "hung_up" && !was.bad;
-  const ownWish = desk.byMe && !was.bad;
-
-  useEffect(() => {
-    if (!ordinary && !ownWish) return;
-    const timer = setTimeout(() => desk.dismiss(), ownWish ? OWN_MS : ORDINARY_MS);
-    return () => clearTimeout(timer);
-  }, [ordinary, ownWish]);
-
+  const since = talkingSince(call);
+  const talked = since === undefined ? 0 : was.endedAt + offset - since;
   const elsewhere = call.reason === "answered_elsewhere";
   const again = () => desk.call(call.roomId, call.media);
   return (
-    <div class="alone ended" role="status">
+    <div class="alone ended">
       <span class="ringing-picture">
         <Avatar id={room?.user_ids?.find((id) => id !== client.me?.id) ?? call.roomId} name={name} />
       </span>

@@ -5,7 +5,7 @@ import type { ActiveCall } from "@hubbub/client";
 import { useClient } from "../client";
 import { nameOf, titleOf } from "../format";
 import { Avatar, Icon, IconButton } from "../parts";
-import { useServerNow } from "./clock";
+import { talkingSince, useServerNow } from "./clock";
 import type { CallActs } from "./controls";
 import { useDesk } from "./desk";
 import { Picture } from "./picture";
@@ -24,7 +24,7 @@ export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs 
   const mic = call.sending.has("mic");
   const state = stateOf(call, now, title, desk.byMe);
   return (
-    <section class={`floating ${call.phase}`} aria-label="Call" data-phase={call.phase}>
+    <section class="floating" aria-label="Call" data-phase={call.phase}>
       <button type="button" class="floating-picture" aria-label={`Back to the call with ${title}`} title="Back to the call" onClick={() => desk.expand(true)}>
         {shown && call.phase !== "ended" ? (
           <Picture stream={shown} whole={sharer !== undefined} label={`Picture of ${first ? nameOf(client.people.user(first.user_id)) : title}`} />
@@ -71,6 +71,6 @@ function stateOf(call: ActiveCall, now: number, name: string, byMe: boolean): st
     case "ended":
       return endWords({ reason: call.reason, name, direct: true, mine: true, byMe });
     default:
-      return clockOf(now - (call.connectedAt ?? now));
+      return clockOf(now - (talkingSince(call) ?? now));
   }
 }

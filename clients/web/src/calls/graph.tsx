@@ -13,7 +13,7 @@ interface GraphProps {
   /** The top of the scale at least; higher values stretch it. */
   top: number;
   /** Above it (or below, where `low`) it is felt. */
-  limit: number;
+  limit?: number;
   low?: boolean;
   words: (value: number) => string;
 }
@@ -30,15 +30,15 @@ export function Graph({ title, points, top, limit, low, words }: GraphProps) {
   const y = (value: number) => HEIGHT - (value / most) * (HEIGHT - 4) - 2;
   const worst = low ? Math.min(...measured) : Math.max(...measured);
   const mean = measured.reduce((sum, value) => sum + value, 0) / measured.length;
-  const felt = low ? worst < limit : worst > limit;
+  const felt = limit !== undefined && (low ? worst < limit : worst > limit);
   const summary = `${words(mean)} on average, ${low ? "lowest" : "highest"} ${words(worst)}`;
   return (
     <figure class="graph">
-      <figcaption>
-        {title} <b class={felt ? "felt" : ""}>{words(worst)}</b> <span class="hint">ø {words(mean)}</span>
+      <figcaption title={summary}>
+        {title} <b class={felt ? "felt" : ""}>{words(felt ? worst : mean)}</b>
       </figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${title}: ${summary}`} preserveAspectRatio="none">
-        {limit <= most && <line class="limit" x1="0" x2={WIDTH} y1={y(limit)} y2={y(limit)} />}
+        {limit !== undefined && limit <= most && <line class="limit" x1="0" x2={WIDTH} y1={y(limit)} y2={y(limit)} />}
         {lines(points).map((line, index) =>
           line.length === 1 ? (
             <circle key={index} cx={x(line[0]!.at)} cy={y(line[0]!.value)} r="2" />

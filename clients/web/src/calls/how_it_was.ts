@@ -38,6 +38,22 @@ export function useWatch(call: ActiveCall | undefined): void {
   }, [call]);
 }
 
+/** After an ordinary end the call goes by itself: nobody wants to close a window after each one. */
+const ORDINARY_MS = 6_000;
+const OWN_MS = 1_500;
+
+/** Let an ended call go, soon or late; on the stage it stays while there is something to ask or to press. */
+export function useFading(call: ActiveCall, { byMe, expanded }: { byMe: boolean; expanded: boolean }, dismiss: () => void) {
+  const { bad } = useHowItWas(call);
+  const ended = call.phase === "ended";
+  const stays = expanded && (bad || (call.reason !== "hung_up" && !byMe));
+  useEffect(() => {
+    if (!ended || stays) return;
+    const timer = setTimeout(dismiss, byMe && !bad ? OWN_MS : ORDINARY_MS);
+    return () => clearTimeout(timer);
+  }, [ended, stays, byMe, bad]);
+}
+
 export function useHowItWas(call: ActiveCall): { bad: boolean; endedAt: number } {
   const [, draw] = useReducer((count: number) => count + 1, 0);
   const memory = memoryOf(call);

@@ -12,7 +12,7 @@ import { actsOf, type CallActs } from "./controls";
 import { useDesk } from "./desk";
 import { DeviceCheck, DevicesInCall } from "./device_picker";
 import { FloatingCall } from "./floating";
-import { useWatch } from "./how_it_was";
+import { useFading, useWatch } from "./how_it_was";
 import { Incoming } from "./incoming";
 import { KeysHelp } from "./keys_help";
 import { usePreferences } from "./preferences";
@@ -49,6 +49,7 @@ function Running({ call }: { call: ActiveCall }) {
   const [help, setHelp] = useState(false);
   const live = call.phase !== "ended";
   useWatch(call);
+  useFading(call, desk, desk.dismiss);
   usePhaseSigns(call.phase);
   useTone(call.phase === "ringing" ? "ring_back" : undefined);
   const acts = actsOf(call, {

@@ -8,6 +8,8 @@ import { useSpeaking } from "./levels";
 interface TileProps {
   id: string;
   name: string;
+  /** Under the picture, where it is not the name. */
+  words?: string;
   /** Undefined: the camera is off. */
   stream: MediaStream | undefined;
   /** The microphone is off. */
@@ -21,22 +23,22 @@ interface TileProps {
 }
 
 export function Tile(props: TileProps) {
-  const { id, name, stream, muted, className = "" } = props;
+  const { id, name, stream, muted, words = name, className = "" } = props;
   const speaking = useSpeaking(muted ? undefined : props.level);
   return (
     <figure class={`tile ${className}${speaking ? " speaking" : ""}`} data-picture={stream ? "on" : "off"}>
       <Avatar id={id} name={name} />
       {stream && (
-        <Picture stream={stream} mirrored={props.mirrored} whole={props.whole} label={`Picture of ${name}`} />
+        <Picture stream={stream} mirrored={props.mirrored} whole={props.whole} label={`Picture of ${words}`} />
       )}
       <figcaption>
         {muted && (
-          <span class="tile-mark" title={`${name}: microphone off`}>
+          <span class="tile-mark" title={`${words}: microphone off`}>
             <Icon name="mic_off" />
             <span class="hidden-words">Microphone off: </span>
           </span>
         )}
-        <span class="tile-name">{name}</span>
+        <span class="tile-name">{words}</span>
       </figcaption>
     </figure>
   );

@@ -10,7 +10,7 @@ export function QualityBars({ quality }: { quality: Quality }) {
   const [open, setOpen] = useState(false);
   const words = `Connection: ${LEVELS[quality.level]}`;
   return (
-    <span class="quality-mark" data-level={quality.level}>
+    <span class="quality-mark" data-level={quality.level} onFocusOut={() => setOpen(false)}>
       <button
         type="button"
         class="quality-button"

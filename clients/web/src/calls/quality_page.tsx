@@ -48,7 +48,7 @@ function Measured({ one }: { one: ParticipantQuality }) {
   const start = one.windows[0]?.at ?? 0;
   const since = (at: number) => clockOf(at - start);
   return (
-    <section class="measured" aria-label={name}>
+    <section class={`measured ${one.verdict}`} aria-label={name}>
       <header>
         <Avatar id={one.user_id} name={name} small />
         <h3>{name}</h3>
@@ -116,7 +116,7 @@ function Curves({ windows, start }: { windows: readonly QualityWindow[]; start: 
       <Graph title="Sound" points={curve(({ mos }) => mos)} top={4.5} limit={3.5} low words={(mos) => mos.toFixed(1)} />
       <Graph title="Round trip" points={curve(({ rtt_ms }) => rtt_ms)} top={200} limit={300} words={(ms) => `${Math.round(ms)} ms`} />
       <Graph title="Lost" points={curve(lossOf)} top={0.05} limit={0.03} words={percentOf} />
-      <Graph title="Received" points={curve(({ bps_in }) => bps_in)} top={100_000} limit={30_000} low words={rateOf} />
+      <Graph title="Received" points={curve(({ bps_in }) => bps_in)} top={100_000} words={rateOf} />
     </div>
   );
 }

@@ -9,12 +9,13 @@ import { useClient } from "../client";
 import { nameOf, titleOf } from "../format";
 import { Avatar, Icon, IconButton } from "../parts";
 import { Ended } from "./ended";
-import { useServerNow } from "./clock";
+import { talkingSince, useServerNow } from "./clock";
 import { Controls, type CallActs } from "./controls";
 import { useDesk } from "./desk";
 import { useStreamLevel } from "./levels";
 import { Tile } from "./picture";
 import { QualityBars } from "./quality_bars";
+import { keyName } from "./shortcuts";
 import { clockOf } from "./words";
 
 interface StageProps {
@@ -28,8 +29,8 @@ export function Stage({ call, acts, stage }: StageProps) {
   const room = client.room(call.roomId);
   useEffect(() => stage.current?.focus(), []);
   return (
-    <section class={`stage ${call.phase}`} ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
-      <StageHead call={call} room={room} />
+    <section class="stage" ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
+      <StageHead call={call} room={room} acts={acts} />
       {call.phase === "reconnecting" && <Reconnecting call={call} />}
       {call.problem && (
         <p class="stage-note" role="alert">
@@ -56,21 +57,36 @@ export function Stage({ call, acts, stage }: StageProps) {
   );
 }
 
-function StageHead({ call, room }: { call: ActiveCall; room: Room | undefined }) {
+function StageHead({ call, room, acts }: { call: ActiveCall; room: Room | undefined; acts: CallActs }) {
   const client = useClient();
   const desk = useDesk();
-  const talking = call.connectedAt !== undefined && call.phase !== "ended";
+  const since = talkingSince(call);
+  const talking = since !== undefined && call.phase !== "ended";
   const now = useServerNow(client, talking);
   return (
     <header class="stage-head">
       <h2>{room ? titleOf(client, room) : "Call"}</h2>
-      {talking && <time class="stage-time">{clockOf(now - call.connectedAt!)}</time>}
+      {talking && <time class="stage-time">{clockOf(now - since)}</time>}
       {talking && <QualityBars quality={call.quality} />}
       <span class="stage-chat">
+        {call.phase !== "ended" && <Windows acts={acts} />}
         {room && room.unread > 0 && <span class="badge">{room.unread}</span>}
-        <IconButton icon="smaller" label="Chat (the call goes on as a small tile)" onClick={() => desk.expand(false)} />
+        <IconButton icon="smaller" label={`Chat, with the call as a small tile (${keyName("show")})`} onClick={() => desk.expand(false)} />
       </span>
     </header>
+  );
+}
+
+/** Where the picture is shown, and the help for the keys. */
+function Windows({ acts }: { acts: CallActs }) {
+  return (
+    <span class="only-wide">
+      <IconButton icon="keyboard" label={`Keys in a call (${keyName("help")})`} onClick={acts.help} />
+      {acts.pip && <IconButton icon="pip" label={`Picture in a window of its own (${keyName("pip")})`} onClick={acts.pip} />}
+      {document.fullscreenEnabled && (
+        <IconButton icon="full" label={`Full screen (${keyName("full")})`} onClick={acts.full} />
+      )}
+    </span>
   );
 }
 
@@ -99,9 +115,9 @@ function Alone({ call, room }: { call: ActiveCall; room: Room | undefined }) {
         <Avatar id={other ?? call.roomId} name={title} />
       </span>
       <p class="alone-title">{title}</p>
-      <p role="status">{rings ? "Ringing …" : call.phase === "connecting" ? "Waiting for others …" : ""}</p>
+      <p>{rings ? "Ringing …" : call.phase === "connecting" ? "Waiting for others …" : ""}</p>
       {call.localCamera && (
-        <Tile id={me?.id ?? ""} name="You" stream={call.localCamera} muted={!call.sending.has("mic")} mirrored className="own" />
+        <Tile id={me?.id ?? ""} name={nameOf(me ?? undefined)} words="You" stream={call.localCamera} muted={!call.sending.has("mic")} mirrored className="own" />
       )}
     </div>
   );
@@ -117,14 +133,14 @@ function Pictures({ call }: { call: ActiveCall }) {
   return (
     <div class={`pictures${sharer ? " with-screen" : ""}`} data-count={count}>
       {sharer && (
-        <Tile id={sharer.user_id} name={`${nameFor(sharer)}’s screen`} stream={sharer.screen} muted={false} whole className="screen" />
+        <Tile id={sharer.user_id} name={nameFor(sharer)} words={`${nameFor(sharer)}’s screen`} stream={sharer.screen} muted={false} whole className="screen" />
       )}
       <div class="faces">
         {call.remote.map((one) => (
           <Face key={one.device_id} one={one} name={nameFor(one)} connecting={call.phase === "connecting"} />
         ))}
       </div>
-      <Own call={call} id={me?.id ?? ""} />
+      <Own call={call} id={me?.id ?? ""} name={nameOf(me ?? undefined)} />
     </div>
   );
 }
@@ -134,7 +150,8 @@ function Face({ one, name, connecting }: { one: RemoteMedia; name: string; conne
   return (
     <Tile
       id={one.user_id}
-      name={connecting ? `${name}: connecting …` : name}
+      name={name}
+      words={connecting ? `${name}: connecting …` : name}
       stream={one.sending.has("camera") ? one.camera : undefined}
       muted={!connecting && !one.sending.has("mic")}
       level={level}
@@ -143,12 +160,12 @@ function Face({ one, name, connecting }: { one: RemoteMedia; name: string; conne
   );
 }
 
-function Own({ call, id }: { call: ActiveCall; id: string }) {
+function Own({ call, id, name }: { call: ActiveCall; id: string; name: string }) {
   const [small, setSmall] = useState(false);
   const level = useRef(() => call.level());
   return (
     <div class={`own-corner${small ? " small" : ""}`}>
-      <Tile id={id} name="You" stream={call.sending.has("camera") ? call.localCamera : undefined} muted={!call.sending.has("mic")} level={level.current} mirrored className="own" />
+      <Tile id={id} name={name} words="You" stream={call.sending.has("camera") ? call.localCamera : undefined} muted={!call.sending.has("mic")} level={level.current} mirrored className="own" />
       <button type="button" class="own-fold" aria-label={small ? "Show your own picture" : "Hide your own picture"} title={small ? "Show your own picture" : "Hide your own picture"} onClick={() => setSmall(!small)}>
         <Icon name={small ? "video" : "close"} />
       </button>
