@@ -16,6 +16,7 @@ from signaling.ports import UrlSource
 
 SECRET_NAME = "turn"
 SECRET_BYTES = 32
+TICKET_S = 86_400
 
 
 class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,7 +54,7 @@ class Tickets:
     Source: draft-uberti-behave-turn-rest-00, section 2.2.
     """
 
-    def __init__(self, secret: Secret, urls: UrlSource, *, ttl_s: int = 86_400) -> None:
+    def __init__(self, secret: Secret, urls: UrlSource, *, ttl_s: int = TICKET_S) -> None:
         self._secret = secret
         self._urls = urls
         self._ttl_s = ttl_s

@@ -87,9 +87,9 @@ class PythonPlane:
                 self._restart(command)
             case CloseConnection(name):
                 self._close(name)
-            case RevokeUser(user):
+            case RevokeUser(user, tickets_until):
                 if self._sockets.turn is not None:
-                    self._sockets.turn.give(UserRevoked(user))
+                    self._sockets.turn.give(UserRevoked(user, tickets_until))
             case _:
                 for connection in self._calls.command(command, self._port.connections.values()):
                     self._close(connection.id)

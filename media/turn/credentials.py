@@ -47,6 +47,7 @@ class Credentials:
         self._fixed_hashes = {userhash(name, realm): name for name in users}
         self._ticket_hashes: dict[bytes, str] = {}
         self._tickets = tickets
+        self._revoked: dict[str, int] = {}
 
     def issued(self, username: str) -> None:
         hashed = userhash(username, self._realm)
@@ -54,6 +55,15 @@ class Credentials:
         self._ticket_hashes[hashed] = username
         if len(self._ticket_hashes) > self._tickets:
             del self._ticket_hashes[next(iter(self._ticket_hashes))]
+
+    def revoked(self, user_id: str, until: int) -> None:
+        """Tickets of his that expire by then, in Unix seconds, are not his any more. Of the users
+        that this was said of the last are known, as many as tickets.
+        """
+        self._revoked.pop(user_id, None)
+        self._revoked[user_id] = until
+        if len(self._revoked) > self._tickets:
+            del self._revoked[next(iter(self._revoked))]
 
     def name_of(self, username: bytes | None, hashed: bytes | None) -> str | None:
         """The username that the attributes mean; None: unreadable, or an unknown hash."""
@@ -68,7 +78,7 @@ class Credentials:
             return None
 
     def accounts(self, username: str, unix_s: float) -> tuple[Account, ...]:
-        """One for each password that may be right; none: unknown, malformed or expired."""
+        """One for each password that may be right; none: unknown, malformed, expired, revoked."""
         fixed = self._users.get(username)
         if fixed is not None:
             return (Account(username, username, fixed),)
@@ -76,7 +86,7 @@ class Credentials:
         if not mark or not user_id or not (expiry.isascii() and expiry.isdigit()):
             return ()
         # 20 digits are past any clock; int() of a hostile length would cost time.
-        if len(expiry) > 20 or int(expiry) <= unix_s:
+        if len(expiry) > 20 or int(expiry) <= max(unix_s, self._revoked.get(user_id, 0)):
             return ()
         return tuple(
             Account(username, user_id, ticket_password(secret, username))

@@ -57,9 +57,12 @@ class TicketIssued:
 
 @dataclass(frozen=True, slots=True)
 class UserRevoked:
-    """All allocations of the user end now."""
+    """All allocations of the user end now, and his tickets that expire by `tickets_until` (Unix
+    seconds; 0: none) are good no more.
+    """
 
     user_id: str
+    tickets_until: int = 0
 
 
 Input = (

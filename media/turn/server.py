@@ -105,7 +105,9 @@ class TurnServer:
                 outputs += self._flow_closed(flow, now)
             case x.TicketIssued(username):
                 self._credentials.issued(username)
-            case x.UserRevoked(user_id):
+            case x.UserRevoked(user_id, tickets_until):
+                if tickets_until:
+                    self._credentials.revoked(user_id, tickets_until)
                 outputs += self._tables.end_where(
                     lambda one: one.account.user_id == user_id, "revoked", now
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +23,8 @@ from server.compose.calling import features as call_features
 from server.compose.calls import LeavingOutlet
 from server.compose.cluster import ClusterPart, new_node_id
 from server.compose.facts import FactMaker
+from server.compose.media import MediaPart
+from server.compose.revoking import Revoking
 from server.compose.stores import open_bus, open_files, open_shared, open_store
 from server.files.orphans import OrphanSweep
 from server.http.app import make_app, runner_options
@@ -35,7 +37,7 @@ from server.hub.transport.polling import add_polling
 from server.kernel.clock import Clock, System
 from server.kernel.config import Config
 from server.kernel.errors import Unavailable
-from server.kernel.ids import Ids, RandomIds
+from server.kernel.ids import Ids, RandomIds, SessionId
 from server.kernel.logs import get_logger
 from server.kernel.peer import TrustedProxies
 from server.kernel.tasks import TaskOwner
@@ -195,6 +197,20 @@ class Server:
             await self.calling.start(
                 self.chat, self.hub, self._leaving, cluster=cluster, with_media=self._with_media
             )
+        if self.calling.media is not None:
+            self._revoke_relays(self.calling.media, cluster)
+
+    def _revoke_relays(self, media: MediaPart, cluster: ClusterPart | None) -> None:
+        revoking = Revoking(media, self.store.accounts, clock=self.clock, tasks=self.tasks)
+        tell = self.accounts.sessions.on_ended
+
+        def ended(session_ids: Collection[SessionId]) -> None:
+            tell(session_ids)
+            revoking.sessions_ended(session_ids)
+
+        self.accounts.sessions.on_ended = ended
+        if cluster is not None:
+            cluster.relay.wide.on_ended.append(revoking.sessions_ended)
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config

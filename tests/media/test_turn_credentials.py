@@ -237,6 +237,18 @@ def test_a_user_who_is_revoked_loses_all_allocations() -> None:
     assert house.server.allocations == 1
 
 
+def test_tickets_of_before_a_revocation_are_no_good_and_later_ones_are() -> None:
+    house = TurnHouse()
+    before = house.client(port=1, user="anna", expires_s=3600)
+    before.allocate()
+
+    house.give(x.UserRevoked("anna", UNIX_S + 3600))
+
+    assert code_of(house.client(port=2, user="anna", expires_s=3600).allocate()) == 401
+    assert code_of(house.client(port=3, user="anna", expires_s=3601).allocate()) is None
+    assert code_of(house.client(port=4, user="bert", expires_s=3600).allocate()) is None
+
+
 def test_no_secret_shows_in_what_is_printed() -> None:
     house = TurnHouse()
     client = house.client()
