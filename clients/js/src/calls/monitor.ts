@@ -7,6 +7,9 @@ import { type Cure, Recovery, type Signs } from "./recovery.js";
 import { readStats, type Sample } from "./stats.js";
 
 const LOOK_MS = 500;
+/** Until the first packet, which is what the setup is measured by; but not for ever. */
+const FIRST_LOOK_MS = 50;
+const FIRST_LOOKS_MS = 5_000;
 /** Statistics that take longer than this are none: the browser is busy. */
 const STATS_LIMIT_MS = 2_000;
 const SAMPLE_MS = 1_000;
@@ -82,9 +85,13 @@ export class Monitor {
   }
 
   private next(): void {
-    this.timer = this.parts.clock.setTimeout(() => {
-      void this.look().finally(() => !this.closed && this.next());
-    }, LOOK_MS);
+    const { clock } = this.parts;
+    const isSettingUp =
+      this.setupMs === undefined && this.acceptedAt !== undefined && clock.now() - this.acceptedAt < FIRST_LOOKS_MS;
+    this.timer = clock.setTimeout(
+      () => void this.look().finally(() => !this.closed && this.next()),
+      isSettingUp ? FIRST_LOOK_MS : LOOK_MS,
+    );
   }
 
   private async look(): Promise<void> {
