@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from hubbub.calls.call import Call
@@ -113,6 +113,7 @@ class _PeerLine:
         self.peer = peer
         self._media = media
         self._signals: asyncio.Queue[Signal] = asyncio.Queue(WAITING_MOST)
+        self._command: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._work(offer), name="hubbub.peer")
 
     def put(self, signal: Signal) -> None:
@@ -122,19 +123,27 @@ class _PeerLine:
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+        if self._command is not None:
+            await asyncio.wait([self._command])
         await self.peer.close()
         await self._media.close()
 
+    async def _do(self, command: Coroutine[Any, Any, None]) -> None:
+        """To its end (it has a time limit) also while closing: of a gathering that is cancelled,
+        aiortc leaves sockets and tasks behind."""
+        self._command = asyncio.create_task(command, name="hubbub.negotiation")
+        await asyncio.shield(self._command)
+
     async def _work(self, offer: bool) -> None:
         if offer:
-            await self.peer.offer()
+            await self._do(self.peer.offer())
         while True:
             try:
                 signal = await asyncio.wait_for(self._signals.get(), UNANSWERED_S)
             except TimeoutError:
-                await self.peer.give_way()
+                await self._do(self.peer.give_way())
             else:
-                await self.peer.take(signal)
+                await self._do(self.peer.take(signal))
 
 
 async def _send(call: Call, device_id: str, signal: dict[str, Any]) -> None:
