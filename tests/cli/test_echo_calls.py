@@ -17,7 +17,7 @@ from server.cli.echo import EchoBot
 from server.kernel.tasks import TaskOwner
 from tests.support.process import Running, start_server
 from tests.support.sdk_callers import People, Person, people
-from tests.support.two_peers import Camera
+from tests.support.two_peers import Camera, left_over
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -167,3 +167,21 @@ async def test_without_aiortc_it_declines(house: House, monkeypatch: pytest.Monk
     await alice.client.calls.start(room_id)
 
     assert await alice.hears_end() == "declined"
+
+
+async def test_callers_who_hang_up_at_once_leave_no_task_and_no_socket(house: House) -> None:
+    alice, room_id = await house.caller()
+    await _hangs_up_at_once(alice, room_id, house)
+    before = left_over()
+
+    for _ in range(5):
+        await _hangs_up_at_once(alice, room_id, house)
+
+    await until(lambda: all(now <= then for now, then in zip(left_over(), before, strict=True)))
+
+
+async def _hangs_up_at_once(alice: Person, room_id: str, house: House) -> None:
+    call = await alice.client.calls.start(room_id, "video")
+    await until(lambda: call.others)
+    await call.leave()
+    await until(lambda: house.bot.calls.count == 0)

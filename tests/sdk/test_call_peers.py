@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("aiortc")
 
-from hubbub.calls.peer import Peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.two_peers import Camera, End, two_ends
+from tests.support.two_peers import Camera, End, left_over, two_ends
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -122,19 +118,7 @@ async def _one_call() -> None:
 
 async def _left() -> tuple[int, int, int]:
     await asyncio.sleep(0.1)
-    return _counts()
-
-
-def _counts() -> tuple[int, int, int]:
-    """Tasks, sockets, peers."""
-    gc.collect()
-    sockets = sum(
-        os.readlink(each).startswith("socket:")
-        for each in Path("/proc/self/fd").iterdir()
-        if os.path.lexists(each)
-    )
-    peers = sum(isinstance(each, Peer) for each in gc.get_objects())
-    return len(asyncio.all_tasks()), sockets, peers
+    return left_over()
 
 
 ADDRESSES = st.sampled_from(

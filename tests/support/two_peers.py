@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiortc.mediastreams import (
@@ -106,3 +109,15 @@ async def two_ends(*sources: str) -> AsyncIterator[tuple[End, End]]:
     finally:
         await caller.close()
         await echo.close()
+
+
+def left_over() -> tuple[int, int, int]:
+    """Tasks, sockets, peers of this process."""
+    gc.collect()
+    sockets = sum(
+        os.readlink(each).startswith("socket:")
+        for each in Path("/proc/self/fd").iterdir()
+        if os.path.lexists(each)
+    )
+    peers = sum(isinstance(each, Peer) for each in gc.get_objects())
+    return len(asyncio.all_tasks()), sockets, peers
