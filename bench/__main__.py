@@ -7,12 +7,24 @@ import dataclasses
 import sys
 from typing import Any
 
-from bench import cluster, generator, history, machine, results, servers, shapes, startup, turn
+from bench import (
+    cluster,
+    first_frame,
+    generator,
+    history,
+    machine,
+    one_port,
+    results,
+    servers,
+    shapes,
+    startup,
+    turn,
+)
 from bench.generator import CannotRun
 from bench.results import Medians, spread_of, verdict
 from bench.works import Figures, Wanted, Work, works
 
-OTHERS = ("page", "start", "turn", "cluster")
+OTHERS = ("page", "start", "turn", "one_port", "first_frame", "cluster")
 
 
 def main() -> int:
@@ -35,6 +47,10 @@ def main() -> int:
              sections, raw)  # fmt: skip
     if chosen is None or "turn" in chosen:
         _measure_turn(options, sections, raw)
+    if chosen is None or "one_port" in chosen:
+        _measure_one_port(options, sections, raw)
+    if chosen is None or "first_frame" in chosen:
+        _measure_first_frame(options, sections, raw)
     if chosen is None or "cluster" in chosen:
         _measure_cluster(options, sections, raw)
     if not sections:
@@ -99,6 +115,33 @@ def _measure_turn(
     for payload in turn.SIZES:
         runs, faulty = turn.compare(payload, options.runs, 2.0 if options.quick else 4.0)
         _add(f"turn {payload}", turn.TEXT.format(payload), runs, turn.WANTED, sections, raw, faulty)
+
+
+def _measure_one_port(
+    options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    runs: dict[str, list[Figures]] = {}
+    for _ in range(1 if options.quick else options.runs):
+        for party, figures in one_port.measure().items():
+            runs.setdefault(party, []).append(figures)
+    _add("one_port", one_port.TEXT, runs, one_port.WANTED, sections, raw)
+
+
+def _measure_first_frame(
+    options: argparse.Namespace, sections: list[dict[str, Any]], raw: dict[str, Any]
+) -> None:
+    """Shown is the median of the calls, not of runs."""
+    calls = first_frame.CALLS_QUICK if options.quick else first_frame.CALLS
+    try:
+        first_frame.compile_sdk()
+        for way in first_frame.WAYS:
+            text = first_frame.TEXT.format(way, calls)
+            runs = {"hubbub": first_frame.measure(way, calls)}
+            _add(f"first_frame {way}", text, runs, first_frame.WANTED, sections, raw)
+    except CannotRun as gone:
+        if options.only:
+            raise
+        print(f"  left out: {gone}", flush=True)
 
 
 def _measure_cluster(

@@ -1,6 +1,6 @@
 """What the shared port costs: telling packets apart, ICE checks, DTLS handshakes, media.
 
-`python -m bench.one_port`: CPU time of this thread, so that a busy machine matters less.
+CPU time of this thread, so that a busy machine matters less. `python -m bench.one_port` alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from statistics import median
 
 import aioice.stun
 
+from bench.works import Figures, Wanted
 from media.dtls.certificate import Certificate, new_certificate
 from media.dtls.context import AEAD_AES_128_GCM, AES_128_CM_SHA1_80, SrtpProfile, new_context
 from media.dtls.endpoint import Endpoint, Transmit
@@ -23,6 +24,11 @@ from media.wire.demux import kind_of
 from media.wire.stun import BINDING, REQUEST, build
 
 ROUNDS = 5
+TEXT = (
+    "the shared port, for each second of CPU: ICE checks beside aioice's codec, handshakes, media"
+)
+CHECKS = "ICE checks answered"
+WANTED = (Wanted(CHECKS, 2, 3, of="aioice"),)
 OURS, THEIRS = Credentials("ourname1", "o" * 24), Credentials("peer", "p" * 24)
 HOME = (1, ("192.0.2.1", 5000))
 
@@ -130,16 +136,28 @@ def srtp_us(profile: SrtpProfile, size: int) -> float:
     return each_us(lambda: server.protected(server.opened(next(following)) or b""), times)
 
 
-def main() -> None:
-    ours, both = handshakes(150, shared=True)
-    alone, _ = handshakes(80, shared=False)
-    print(f"demultiplex               {demultiplex_us():8.2f} us")
-    print(f"ICE check, answered       {ice_us():8.1f} us   aioice's codec {aioice_us():.1f} us")
-    print(f"DTLS, server's end        {ours:8.2f} ms   {1000 / ours:,.0f}/s a core;"
-          f" a new context for each {alone:.2f} ms; both ends {both:.2f} ms")  # fmt: skip
+def measure() -> dict[str, Figures]:
+    """One run, by party."""
+    server_ms, both_ms = handshakes(150, shared=True)
+    alone_ms, _ = handshakes(80, shared=False)
+    figures = {
+        CHECKS: 1e6 / ice_us(),
+        "DTLS handshakes, server's end": 1e3 / server_ms,
+        "the same with a new context each": 1e3 / alone_ms,
+        "DTLS handshakes, both ends": 1e3 / both_ms,
+        "packets told apart": 1e6 / demultiplex_us(),
+    }
     for profile in (AEAD_AES_128_GCM, AES_128_CM_SHA1_80):
-        figures = ", ".join(f"{srtp_us(profile, size):.1f} us at {size}" for size in (160, 1_100))
-        print(f"open and protect          {figures} bytes   {profile.name}")
+        for size in (160, 1_100):
+            name = f"{profile.name}, opened and protected, {size} bytes"
+            figures[name] = 1e6 / srtp_us(profile, size)
+    return {"hubbub": figures, "aioice": {CHECKS: 1e6 / aioice_us()}}
+
+
+def main() -> None:
+    for party, figures in measure().items():
+        for name, each_s in figures.items():
+            print(f"{party:8} {name:60} {each_s:12,.0f} for each second of CPU")
 
 
 if __name__ == "__main__":
