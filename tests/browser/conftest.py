@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.support.browsing import FLAGS, Person
+from tests.support.browsing import CALL_FLAGS, FLAGS, Person
 from tests.support.process import ROOT, Running, start_server
 
 CHROMIUM = (
@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
     if not PAGE.exists():
         pytest.skip("the web page is not built: make web")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *CALL_FLAGS])
         yield opened
         opened.close()
 

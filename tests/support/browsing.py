@@ -11,6 +11,12 @@ FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+CALL_FLAGS = [
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+    "--allow-loopback-in-peer-connection", "--host-resolver-rules=MAP chat.lan 127.0.0.1",
+]  # fmt: skip
+"""A camera that draws, a microphone that beeps, a screen that is given when asked for; and a name
+that is no secure context, as a machine in a local network is."""
 PASSWORD = "correct horse battery"
 PATIENCE_MS = 20_000
 """The machine may be busy; what is waited for takes milliseconds on an idle one."""

@@ -29,7 +29,7 @@ export function Stage({ call, acts, stage }: StageProps) {
   const room = client.room(call.roomId);
   useEffect(() => stage.current?.focus(), []);
   return (
-    <section class="stage" ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
+    <main class="stage" ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
       <StageHead call={call} room={room} acts={acts} />
       {call.phase === "reconnecting" && <Reconnecting call={call} />}
       {call.problem && (
@@ -53,7 +53,7 @@ export function Stage({ call, acts, stage }: StageProps) {
           <Controls call={call} acts={acts} room={room} />
         </>
       )}
-    </section>
+    </main>
   );
 }
 
@@ -65,7 +65,7 @@ function StageHead({ call, room, acts }: { call: ActiveCall; room: Room | undefi
   const now = useServerNow(client, talking);
   return (
     <header class="stage-head">
-      <h2>{room ? titleOf(client, room) : "Call"}</h2>
+      <h1>{room ? titleOf(client, room) : "Call"}</h1>
       {talking && <time class="stage-time">{clockOf(now - since)}</time>}
       {talking && <QualityBars quality={call.quality} />}
       <span class="stage-chat">

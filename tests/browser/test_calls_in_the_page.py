@@ -1,0 +1,374 @@
+"""Calls as people make them: two real Chromium pages, a real server, pictures that move."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.browsing import Person
+from tests.support.process import ROOT, Running, start_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MakePerson = Callable[..., Person]
+AXE = ROOT / "clients" / "node_modules" / "axe-core" / "axe.min.js"
+
+PLAIN = "localStorage['hubbub.calls'] ??= JSON.stringify({checkFirst: false})"
+"""As somebody who has called before: the devices are not looked at first."""
+MOVING = """
+async selector => {
+  const video = document.querySelector(selector);
+  if (!video || !video.videoWidth) return false;
+  const frames = () => video.getVideoPlaybackQuality().totalVideoFrames;
+  const before = frames();
+  await new Promise(done => setTimeout(done, 300));
+  return frames() > before;
+}
+"""
+HEARD = """
+() => [...document.querySelectorAll("audio")].some(
+  one => one.srcObject && !one.paused && one.currentTime > 0)
+"""
+
+
+class Caller:
+    """Somebody at a page, and what he does about calls."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.page: Page = person.page
+
+    def button(self, name: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=isinstance(name, str)).first
+
+    def presses(self, name: str) -> None:
+        self.button(name).click()
+
+    def types(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    @property
+    def call(self) -> Locator:
+        return self.page.locator("[data-phase]")
+
+    @property
+    def ringing(self) -> Locator:
+        return self.page.get_by_role("dialog", name=re.compile(" calls$"))
+
+    def is_in(self, phase: str) -> None:
+        expect(self.call).to_have_attribute("data-phase", phase)
+
+    def sees_moving(self, selector: str) -> None:
+        expect(self.page.locator(selector)).to_be_visible()
+        self.page.wait_for_function(MOVING, arg=selector)
+
+    def reads(self, words: str) -> None:
+        expect(self.call.get_by_text(words)).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all: a call leaves nothing behind but a line in its room."""
+    settings = {"HUBBUB_SERVER__DIRECTORY": "true"}
+    folder = tmp_path_factory.mktemp("calls") / "data"
+    with start_server(folder, "--limits", "off", env=settings) as running:
+        yield running
+
+
+@pytest.fixture
+def callers(
+    house: Running, person: MakePerson, request: pytest.FixtureRequest
+) -> Callable[..., list[Caller]]:
+    """People who are logged in. Each test has its own: a name is taken once."""
+
+    def make(*names: str, **options: object) -> list[Caller]:
+        made = []
+        for name in names:
+            one = person(
+                house.base_url, f"{name}{abs(hash(request.node.name)) % 10_000_000}", **options
+            )
+            one.context.add_init_script(PLAIN)
+            one.signs_up()
+            made.append(Caller(one))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def pair(callers: Callable[..., list[Caller]]) -> tuple[Caller, Caller]:
+    alice, bob = callers("alice", "bob")
+    alice.person.starts_a_chat_with(bob.person.name)
+    bob.person.opens(alice.person.name.title())
+    return alice, bob
+
+
+def connect(alice: Caller, bob: Caller) -> None:
+    """A video call, answered with the camera."""
+    alice.presses(f"Video call {bob.person.name.title()}")
+    bob.presses("Answer with video")
+    alice.is_in("connected")
+    bob.is_in("connected")
+
+
+def test_a_call_rings_is_answered_and_both_see_and_hear_each_other(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+
+    alice.presses(f"Video call {bob.person.name.title()}")
+
+    expect(bob.ringing).to_have_attribute("data-sound", "playing")
+    expect(bob.page).to_have_title(re.compile(f"{alice.person.name.title()} calls"))
+    expect(bob.ringing.get_by_role("heading")).to_be_focused()
+    alice.is_in("ringing")
+    bob.person.keeps_a_picture(shots / "ringing.png")
+    bob.presses("Answer with video")
+    for one in pair:
+        one.is_in("connected")
+        one.sees_moving(".tile.face video")
+        one.sees_moving(".own-corner video")
+        one.page.wait_for_function(HEARD)
+        expect(one.button(re.compile("^Connection: "))).to_be_visible()
+    expect(bob.ringing).to_be_hidden()
+    alice.person.keeps_a_picture(shots / "call.png")
+
+
+def test_keys_mute_and_stop_the_camera_and_the_other_sees_it_but_not_while_one_writes(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+
+    alice.types("m")
+    alice.types("v")
+
+    face = bob.page.locator(".tile.face")
+    expect(face.get_by_text("Microphone off")).to_be_attached()
+    expect(face).to_have_attribute("data-picture", "off")
+    bob.person.keeps_a_picture(shots / "muted.png")
+    alice.types("c")
+    alice.person.says("vms")
+    bob.types("c")
+    bob.person.sees_exactly("vms")
+    bob.types("Escape")
+    bob.page.get_by_role("log").focus()
+    bob.types("c")
+    alice.presses("Unmute")
+    expect(face.get_by_text("Microphone off")).not_to_be_attached()
+    expect(face).to_have_attribute("data-picture", "off")
+    alice.page.get_by_role("log").focus()
+    alice.types("v")
+    bob.sees_moving(".tile.face video")
+
+
+def test_a_shared_screen_is_shown_large_until_it_is_stopped(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+
+    alice.presses("Share screen")
+
+    bob.sees_moving(".tile.screen video")
+    alice.reads("You are sharing your screen")
+    bob.person.keeps_a_picture(shots / "screen.png")
+    alice.presses("Stop")
+    expect(bob.page.locator(".tile.screen")).to_be_hidden()
+    bob.sees_moving(".tile.face video")
+
+
+def test_a_missed_call_is_counted_listed_and_called_back(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    alice_title, bob_title = (one.person.name.title() for one in pair)
+    bob.page.reload()
+
+    alice.presses(f"Call {bob_title}")
+    expect(bob.ringing).to_be_visible()
+    bob.types("Escape")
+    expect(bob.ringing).to_be_hidden()
+    expect(bob.button("Answer")).to_be_visible()
+    alice.presses("Hang up")
+    bob.presses("Calls, 1 missed")
+
+    calls = bob.page.get_by_role("dialog", name="Calls", exact=True)
+    expect(calls.locator(".call-row.missed")).to_contain_text("Missed call")
+    bob.person.keeps_a_picture(shots / "call-list.png")
+    calls.get_by_role("button", name=f"Call {alice_title}").click()
+    alice.presses("Answer")
+    bob.is_in("connected")
+    expect(bob.button("Calls")).to_be_visible()
+
+
+def test_who_was_declined_is_told_and_calls_again(pair: tuple[Caller, Caller]) -> None:
+    alice, bob = pair
+    alice.presses(f"Video call {bob.person.name.title()}")
+    bob.presses("Decline")
+
+    alice.reads(f"{bob.person.name.title()} declined.")
+    alice.presses("Call again")
+    bob.presses("Without camera")
+
+    alice.is_in("connected")
+    bob.sees_moving(".tile.face video")
+    expect(alice.page.locator(".tile.face")).to_have_attribute("data-picture", "off")
+
+
+def test_a_call_goes_on_while_one_reads_and_its_end_tells_how_it_was(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+
+    bob.person.opens(alice.person.name.title())
+    bob.sees_moving(".floating video")
+    bob.person.says("I see you while I write")
+    bob.person.keeps_a_picture(shots / "beside.png")
+    bob.presses(f"Back to the call with {alice.person.name.title()}")
+    bob.sees_moving(".tile.face video")
+    bob.types("Shift+H")
+
+    alice.reads(f"{bob.person.name.title()} hung up.")
+    alice.presses("How was the connection?")
+    page = alice.page.get_by_role("dialog", name=re.compile("connection|bad"))
+    expect(page.get_by_role("region", name="You")).to_contain_text("over UDP")
+    alice.person.keeps_a_picture(shots / "quality.png")
+    page.get_by_role("button", name="Close").click()
+    entry = bob.page.locator(".call-entry")
+    expect(entry).to_contain_text(re.compile(r"Video call, 0:\d\d"))
+    expect(entry.get_by_role("button", name="Call again")).to_be_visible()
+
+
+def test_a_page_that_is_loaded_anew_is_in_the_call_again(pair: tuple[Caller, Caller]) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+
+    bob.page.reload()
+
+    bob.is_in("connected")
+    for one in pair:
+        one.sees_moving(".tile.face video")
+    alice.is_in("connected")
+
+
+def test_a_call_moves_to_another_device_of_the_same_person(
+    pair: tuple[Caller, Caller], person: MakePerson, house: Running
+) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+    tablet = Caller(person(house.base_url, bob.person.name))
+    tablet.person.logs_in()
+    tablet.person.opens(alice.person.name.title())
+
+    tablet.presses("Move it to this device")
+
+    tablet.is_in("connected")
+    bob.reads("The call goes on at another of your devices.")
+    for one in (alice, tablet):
+        one.sees_moving(".tile.face video")
+
+
+def test_who_stays_away_from_a_ringing_group_finds_the_call_in_its_room(
+    callers: Callable[..., list[Caller]], shots: Path
+) -> None:
+    alice, bob = callers("alice", "bob")
+    alice.button("New group").click()
+    dialog = alice.page.get_by_role("dialog", name="New group")
+    dialog.get_by_label("Name of the group").fill("Garden")
+    dialog.get_by_label("Find people").fill(bob.person.name)
+    dialog.get_by_role("button", name=f"Add {bob.person.name.title()}").click()
+    dialog.get_by_role("button", name="Make the group").click()
+    alice.presses("Call Garden")
+    bob.presses("Decline")
+
+    alice.reads("Nobody took the call.")
+    alice.presses("Call again")
+    expect(bob.ringing).to_contain_text("Garden")
+    bob.types("Escape")
+    bob.presses("Answer")
+
+    alice.is_in("connected")
+    bob.presses("Hang up")
+    bob.person.opens("Garden")
+    expect(bob.button("Join")).to_be_visible()
+    expect(bob.page.locator(".call-mark")).to_be_visible()
+    bob.person.keeps_a_picture(shots / "join.png")
+    alice.presses("Hang up")
+    expect(bob.button("Join")).to_be_hidden()
+
+
+def test_devices_are_seen_and_heard_before_the_first_call(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    alice.page.evaluate("localStorage.setItem('hubbub.calls', '{}')")
+    alice.page.reload()
+    alice.person.opens(bob.person.name.title())
+
+    alice.presses(f"Video call {bob.person.name.title()}")
+
+    alice.sees_moving(".preview video")
+    level = alice.page.get_by_role("meter", name="Level of the microphone")
+    expect(level).not_to_have_attribute("aria-valuenow", "0")
+    alice.page.get_by_role("combobox", name="Camera").select_option(index=1)
+    alice.sees_moving(".preview video")
+    alice.presses("Play a test sound")
+    alice.person.keeps_a_picture(shots / "devices.png")
+    alice.presses("Start the video call")
+    expect(bob.ringing).to_be_visible()
+    kept = alice.page.evaluate("JSON.parse(localStorage.getItem('hubbub.calls'))")
+    assert kept["camera"]
+    assert not kept["checkFirst"]
+
+
+def test_a_page_that_was_not_loaded_by_https_says_why_it_cannot_call(
+    person: MakePerson, house: Running, callers: Callable[..., list[Caller]]
+) -> None:
+    (bob,) = callers("bob")
+    alice = Caller(person(house.base_url.replace("127.0.0.1", "chat.lan"), "lan"))
+    alice.person.signs_up()
+    alice.person.starts_a_chat_with(bob.person.name)
+
+    alice.presses(f"Call {bob.person.name.title()}")
+
+    expect(alice.page.get_by_role("dialog", name="No call")).to_contain_text("https")
+    # Chromium's own remark on pages like this one.
+    alice.person.errors[:] = [one for one in alice.person.errors if "Opener-Policy" not in one]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_with_calls(
+    callers: Callable[..., list[Caller]], scheme: str
+) -> None:
+    alice, bob = callers("alice", "bob", color_scheme=scheme, bypass_csp=True)
+    alice.person.starts_a_chat_with(bob.person.name)
+    alice.presses(f"Video call {bob.person.name.title()}")
+    expect(bob.ringing).to_be_visible()
+    found = violations(bob.page)
+    bob.presses("Answer with video")
+    alice.is_in("connected")
+    found += violations(alice.page)
+    alice.presses("Devices")
+    found += violations(alice.page)
+    alice.types("Escape")
+    bob.presses("Hang up")
+    alice.presses("How was the connection?")
+    found += violations(alice.page)
+
+    assert found == []
+
+
+def violations(page: Page) -> list[str]:
+    page.add_script_tag(path=AXE)
+    results = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    return [
+        f"{violation['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    ]
