@@ -64,7 +64,8 @@ def plane_settings(config: Config, secret: Secret, http_port: int) -> PlaneSetti
         hosts=hosts,
         port=chosen if media.port < 0 else media.port,
         tcp_port=tcp_port if media.tcp else None,
-        or_any=media.port < 0 and media.tcp_port < 0,
+        # A firewall opens one number: where there may be one, any other would be no better.
+        or_any=config.is_local and media.port < 0 and media.tcp_port < 0,
         public_hosts=media.public_hosts,
         stun_server=media.stun_server,
         turn=_turn_options(config, secret, hosts),

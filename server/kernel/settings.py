@@ -167,9 +167,9 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     all where a proxy before us makes the server public.
     """
     port: int = -1
-    """UDP. -1: the number of the HTTP port, or any where that is in use; 0: any."""
+    """UDP. -1: the number of the HTTP port (on loopback any where that is in use); 0: any."""
     tcp_port: int = -1
-    """ICE-TCP and TURN over TCP and TLS. -1: the number after the HTTP port's, or any; 0: any."""
+    """ICE-TCP and TURN over TCP and TLS. -1: the number after the HTTP port's; 0: any."""
     tcp: bool = True
     public_hosts: tuple[str, ...] = ()
     """Numeric: how the world reaches us where that is not by `hosts`, with the same ports."""

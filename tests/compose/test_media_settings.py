@@ -44,6 +44,12 @@ def test_ports_that_were_named_are_insisted_on() -> None:
     assert (settings.port, settings.tcp_port, settings.or_any) == (7000, 7001, False)
 
 
+def test_a_server_for_others_insists_on_its_ports() -> None:
+    public = config(server={"host": "127.0.0.1", "public_url": "https://chat.example.org"})
+
+    assert not plane_settings(public, SECRET, 8008).or_any
+
+
 def test_without_tcp_there_is_none() -> None:
     assert plane_settings(config(media={"tcp": False}), SECRET, 8008).tcp_port is None
 

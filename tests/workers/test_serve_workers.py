@@ -63,6 +63,17 @@ async def test_people_at_four_workers_hear_one_another_once_and_in_order(four: R
         assert set(Counter(all_of_them[0].heard).values()) == {1}
 
 
+async def test_callers_at_all_workers_are_told_of_the_one_media_port(four: Running) -> None:
+    async with people(four.base_url, 8, "calls") as all_of_them:
+        told = []
+        for one in all_of_them:
+            call = await one.client.calls.start((await one.client.create_room(name="call")).id)
+            told.append({url for server in call.ice_servers for url in server.urls})
+
+    assert {len(urls) for urls in told} == {3}
+    assert len({frozenset(urls) for urls in told}) == 1
+
+
 @pytest.mark.node
 @pytest.mark.parametrize("mode", ["polling-first", "polling", "websocket"])
 def test_the_javascript_client_talks_to_four_workers(four: Running, mode: str) -> None:
