@@ -7,6 +7,7 @@ class Talker {
   samples = [];
   #client = new Hubbub({ outbox: new MemoryOutboxStore() });
   #shown = new Map();
+  #sampling = false;
 
   async joins(username) {
     const client = this.#client;
@@ -50,32 +51,44 @@ class Talker {
 
   /** Totals over all connections that there were. */
   async #sample() {
-    const sum = { frames: 0, freezes: 0, freeze_s: 0, concealed: 0, samples: 0, received: 0, lost: 0 };
-    for (const peer of window.peers) {
-      peer.last = (await totals(peer)) ?? peer.last;
-      for (const name of Object.keys(sum)) sum[name] += peer.last?.[name] ?? 0;
-    }
-    this.samples.push({ at: Date.now(), ...sum });
+    if (this.#sampling) return;
+    this.#sampling = true;
+    await Promise.all(window.peers.map((peer) => count(peer).catch(() => undefined)));
+    this.samples.push({ at: Date.now(), ...counted });
+    this.#sampling = false;
   }
 }
 
-async function totals(peer) {
-  if (peer.connectionState === "closed") return undefined;
-  const sum = {};
-  const add = (name, value) => (sum[name] = (sum[name] ?? 0) + (value ?? 0));
+const counted = { frames: 0, freezes: 0, freeze_s: 0, concealed: 0, samples: 0, received: 0 };
+const before = new WeakMap();
+
+/** Adds what is new. A stream's own totals begin anew when the browser makes its receiver anew. */
+async function count(peer) {
+  if (peer.connectionState === "closed") return;
+  const known = before.get(peer) ?? new Map();
+  before.set(peer, known);
   for (const stat of (await peer.getStats()).values()) {
     if (stat.type !== "inbound-rtp") continue;
-    add("frames", stat.framesDecoded);
-    add("freezes", stat.freezeCount);
-    add("freeze_s", stat.totalFreezesDuration);
-    if (stat.kind !== "audio") continue;
-    // Silence that was made up is counted too: a call that is cut ends in it.
-    add("concealed", stat.concealedSamples);
-    add("samples", stat.totalSamplesReceived);
-    add("received", stat.packetsReceived);
-    add("lost", Math.max(0, stat.packetsLost));
+    const earlier = known.get(stat.id) ?? {};
+    const now = stat.kind === "video" ? video(stat) : audio(stat);
+    for (const [name, value] of Object.entries(now)) {
+      counted[name] += value >= (earlier[name] ?? 0) ? value - (earlier[name] ?? 0) : value;
+    }
+    known.set(stat.id, now);
   }
-  return sum;
 }
+
+const video = (stat) => ({
+  frames: stat.framesDecoded ?? 0,
+  freezes: stat.freezeCount ?? 0,
+  freeze_s: stat.totalFreezesDuration ?? 0,
+});
+
+/** Silence that was made up counts as made up: a call that is cut ends in it. */
+const audio = (stat) => ({
+  concealed: stat.concealedSamples ?? 0,
+  samples: stat.totalSamplesReceived ?? 0,
+  received: stat.packetsReceived ?? 0,
+});
 
 window.talker = new Talker();
