@@ -169,6 +169,7 @@ export class Hubbub {
   /** End this session on the server, as far as it can be reached, and here in any case. */
   async logOut(): Promise<void> {
     const sessionId = this.kept?.session_id;
+    await this.calls.current?.leave();
     try {
       await this.api.endSession("current");
     } catch {
@@ -218,12 +219,12 @@ export class Hubbub {
   /** Close the line and forget what is in memory; the session and the outbox stay. */
   stop(): void {
     this.line += 1;
+    this.calling.close();
     this.transport.close();
     this.sender?.close();
     this.sender = undefined;
     this.following?.close();
     this.following = undefined;
-    this.calling.close();
     this.receipts.close();
     this.receipts = new ReceiptSender(this.transport, this.clock);
     this.kept = null;

@@ -78,6 +78,7 @@ export class JoinedCall implements ActiveCall {
       over: (reason) => this.finish(reason),
     });
     this.teller = new TrackTeller(transport, () => this.trackState(), (call) => (this.call = call));
+    if (joined.call.state === "ended") return; // busy: nobody is asked for a microphone
     this.follow(joined.call, "offer");
     void this.local.settle();
   }
@@ -182,7 +183,7 @@ export class JoinedCall implements ActiveCall {
     // While it asks to be let in again it may not be in yet.
     if (!here && this.line.asking) return;
     if (!here) return this.finish(call.reason ?? "failed");
-    this.follow(call, "await");
+    this.follow(call, "expect");
     this.changed();
   }
 
@@ -219,7 +220,7 @@ export class JoinedCall implements ActiveCall {
 
   // ---- inside --------------------------------------------------------------------------------------
 
-  private follow(call: Call, first: "offer" | "await"): void {
+  private follow(call: Call, first: "offer" | "expect"): void {
     this.call = call;
     if (call.state === "active") this.monitor.accepted();
     const others = this.others();
@@ -233,7 +234,7 @@ export class JoinedCall implements ActiveCall {
   }
 
   /** Who is there when this device comes gets its offer; who comes later offers. */
-  private meet({ device_id: deviceId }: Participant, first: "offer" | "await"): void {
+  private meet({ device_id: deviceId }: Participant, first: "offer" | "expect"): void {
     const { environment, clock } = this.parts;
     const polite = this.indexOf(this.me.deviceId) < this.indexOf(deviceId);
     const peer = new Peer({ deviceId, polite, configuration: this.configuration }, environment, clock, {
@@ -247,7 +248,7 @@ export class JoinedCall implements ActiveCall {
       if (track) peer.put(source, track);
     }
     if (first === "offer") peer.begin();
-    else peer.await();
+    else peer.expect();
   }
 
   private part(peer: Peer): void {
@@ -295,7 +296,7 @@ export class JoinedCall implements ActiveCall {
     if (this.over) return;
     this.configure(ice_servers);
     if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
-    this.follow(call, "await");
+    this.follow(call, "expect");
     this.signaler.flush();
     for (const peer of this.peers.values()) {
       if (peer.unanswered || this.monitor.isAiling(peer)) this.monitor.suspect(peer);

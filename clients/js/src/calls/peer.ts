@@ -84,7 +84,7 @@ export class Peer {
   }
 
   /** Wait for the first offer of the other side. */
-  await(): void {
+  expect(): void {
     this.offerTimer = this.clock.setTimeout(() => !this.remote && this.begin(), OFFER_LATE_MS);
   }
 

@@ -49,7 +49,10 @@ export class Slots {
     const free = this.pc.getTransceivers().filter((each) => each.mid !== null && !isStopped(each));
     for (const transceiver of free) {
       const source = this.sourceOf(transceiver) ?? this.claim(transceiver, sources);
-      if (!source) continue;
+      if (!source) {
+        transceiver.direction = "inactive"; // more than we show need not be received
+        continue;
+      }
       this.bySource.set(source, transceiver);
       transceiver.direction = "sendrecv";
       this.arrived(source, transceiver.receiver.track);
