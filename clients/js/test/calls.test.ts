@@ -379,6 +379,16 @@ describe("recovery", () => {
     expect(house.board.carried).toHaveLength(carried);
   });
 
+  it("in a call the server is tried every second, however long it is away", async () => {
+    const house = new House();
+    const { alice } = await house.call();
+    alice.line.cut();
+
+    await house.clock.pass(10_500);
+
+    expect(alice.line.retries).toBe(10);
+  });
+
   it("signals that the line lost are sent again", async () => {
     const house = new House();
     const [alice, bob] = [await house.join("alice"), await house.join("bob")];
@@ -679,13 +689,14 @@ describe("foreign and hostile devices", () => {
 
   it("a flood of candidates is not kept", async () => {
     const house = new House();
-    const { hers, say } = await withForeigner(house);
+    const { alice, hers, say } = await withForeigner(house);
     const candidate = { candidate: "candidate:1 1 udp 1 10.0.0.3 9 typ host", sdpMid: "0" };
 
     for (let turn = 0; turn < 5_000; turn += 1) await say({ type: "candidate", candidate });
     await say({ type: "offer", sdp: OFFER });
     await house.clock.pass(1_000);
 
+    expect(newest(alice.tab).given).toBeLessThanOrEqual(200);
     expect(hers.phase).toBe("connecting");
   });
 });

@@ -193,7 +193,11 @@ export class FakeTransport implements Transport {
     this.listener?.disconnected("lost");
   }
 
-  retry(): void {}
+  retries = 0;
+
+  retry(): void {
+    this.retries += 1;
+  }
 
   drop(): void {
     this.cut();

@@ -105,6 +105,8 @@ export class FakePeerConnection {
   pair: Pair | undefined;
   bytesIn = 0;
   responses = 0;
+  /** Candidates that it was given. */
+  given = 0;
   private stable: { local: Description | null; remote: Description | null } = { local: null, remote: null };
   private restart = false;
   private asked = false;
@@ -147,7 +149,9 @@ export class FakePeerConnection {
   async setRemoteDescription({ type, sdp }: Description): Promise<void> {
     await Promise.resolve();
     this.check();
-    const { lines, ufrag } = parse(sdp);
+    const { lines, ufrag, fingerprint } = parse(sdp);
+    const before = this.stable.remote && parse(this.stable.remote.sdp).fingerprint;
+    if (before && before !== fingerprint) throw fail("InvalidAccessError"); // DTLS is bound to one certificate
     if (type === "answer" && this.signalingState !== "have-local-offer") throw fail("InvalidStateError");
     if (type === "offer" && this.signalingState === "have-local-offer") this.rollBack();
     const known = this.transceivers.filter(({ mid }) => mid !== null).length;
@@ -170,6 +174,7 @@ export class FakePeerConnection {
 
   async addIceCandidate({ candidate, usernameFragment }: RTCIceCandidateInit): Promise<void> {
     await Promise.resolve();
+    this.given += 1;
     this.check();
     if (!this.remoteDescription) throw fail("InvalidStateError");
     const ufrag = usernameFragment ?? this.remoteUfrag;
@@ -520,11 +525,18 @@ export class FakeTab implements CallEnvironment {
   }
 }
 
-function parse(sdp: string): { lines: { kind: "audio" | "video"; mid: string }[]; ufrag: string } {
+interface Parsed {
+  lines: { kind: "audio" | "video"; mid: string }[];
+  ufrag: string;
+  fingerprint: string;
+}
+
+function parse(sdp: string): Parsed {
   const ufrag = /a=ice-ufrag:(\S+)/.exec(sdp)?.[1];
-  if (!ufrag || !/a=fingerprint:/.test(sdp)) throw fail("InvalidAccessError");
+  const fingerprint = /a=fingerprint:(.+)/.exec(sdp)?.[1];
+  if (!ufrag || !fingerprint) throw fail("InvalidAccessError");
   const lines = [...sdp.matchAll(/m=(audio|video) [^\r]*\r\na=mid:(\S+)/g)];
-  return { ufrag, lines: lines.map(([, kind, mid]) => ({ kind: kind as "audio" | "video", mid: mid! })) };
+  return { ufrag, fingerprint, lines: lines.map(([, kind, mid]) => ({ kind: kind as "audio" | "video", mid: mid! })) };
 }
 
 function fail(name: string): Error {
