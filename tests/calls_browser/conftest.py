@@ -67,6 +67,7 @@ class Foreigner:
 
     name: str
     tab: Evaluating
+    username: str = ""
     ids: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -78,6 +79,8 @@ class Foreigner:
         return self.ids["device_id"]
 
     def joins(self, hub: str, username: str) -> None:
+        """Signs up, or logs in on a device of its own where that name is taken."""
+        self.username = username
         given = ", ".join(map(json.dumps, (self.name, hub, username)))
         self.ids = self.tab.evaluate(f"Device.joins({given})")
 
@@ -108,7 +111,7 @@ class Foreigner:
         return self.tab.evaluate(f"devices[{json.dumps(self.name)}].heard")
 
     def stats(self) -> Any:
-        return self.does("leg.stats")
+        return self.does("stats")
 
 
 def eventually(found: Callable[[], Any], why: Callable[[], object]) -> Any:
@@ -160,6 +163,8 @@ class _hub:
             "HUBBUB_MEDIA__HOSTS": json.dumps(media_hosts),
             "HUBBUB_MEDIA__ICE_URLS": json.dumps([f"turns:{NAME}:{PORT + 1}?transport=tcp"]),
             "HUBBUB_MEDIA__ICE_SECRET": SECRET,
+            # coturn's clients are many, and all of one user.
+            "HUBBUB_MEDIA__USER_ALLOCATIONS": "200",
             "HUBBUB_MEDIA__TLS_CERTIFICATE": str(town.certificates.cert),
             "HUBBUB_MEDIA__TLS_KEY": str(town.certificates.key),
         }

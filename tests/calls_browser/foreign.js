@@ -10,9 +10,9 @@ const devices = {};
 class Device {
   static async joins(name, server, username = name) {
     const device = new Device(server);
-    const account = { username, password: PASSWORD, device_name: name, platform: "foreign" };
-    device.session = await device.http("POST", "/api/v1/sessions", account).catch(() =>
-      device.http("POST", "/api/v1/accounts", { username, password: PASSWORD }));
+    const account = { username, password: PASSWORD };
+    device.session = await device.http("POST", "/api/v1/accounts", account).catch(() =>
+      device.http("POST", "/api/v1/sessions", { ...account, device_name: name, platform: "foreign" }));
     await device.connects();
     devices[name] = device;
     return { user_id: device.session.user.id, device_id: device.session.device.id };
@@ -81,6 +81,10 @@ class Device {
     if (name === "call:ringing" && this.answers) this.accept(payload.call).catch((error) => this.fails(error));
     if (name === "call:signal" && this.leg?.id === payload.call_id)
       this.leg.hears(payload).catch((error) => this.fails(error));
+  }
+
+  async stats() {
+    return (await this.leg?.stats()) ?? {};
   }
 
   fails(error) {

@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.calls_browser.conftest import Evaluating, Foreigner, Town, eventually
 
+Options = dict[str, object]
+"""As `foreign.js` has them."""
 FRAMES = 15
 PACKETS = 50
 _numbers = itertools.count(1)
@@ -30,14 +32,22 @@ class Pair:
         """Ben is the one who calls."""
         return Pair(self.ben, self.anna, self.room_id)
 
-    def calls(self, media: str = "video", **options: object) -> Any:
-        """Anna calls, Ben accepts at the first ring. Both use the same options."""
-        self.ben.does("accepts", options)
-        return self.anna.does("starts", self.room_id, media, options)["call"]
+    def calls(
+        self, options: Options | None = None, *, answering: Options | None = None
+    ) -> dict[str, Any]:
+        """Anna makes a video call, Ben accepts at the first ring: with the same options, unless
+        other ones are named for him.
+        """
+        options = options or {}
+        self.ben.does("accepts", options if answering is None else answering)
+        call: dict[str, Any] = self.anna.does("starts", self.room_id, "video", options)["call"]
+        return call
 
     def see_and_hear_each_other(self) -> None:
-        for person in self.people:
-            eventually(lambda who=person: _media_came(who.stats()), person.stats)
+        def stats() -> list[Any]:
+            return [person.stats() for person in self.people]
+
+        eventually(lambda: all(map(_media_came, stats())), stats)
 
     def part(self) -> None:
         for person in self.people:
@@ -72,3 +82,8 @@ def path_of(person: Foreigner) -> str:
     if local["candidateType"] == "relay":
         return f"relay by {local['relayProtocol']}"
     return f"direct by {local['protocol']}"
+
+
+def relayed(transport: str, host: str) -> Options:
+    """Nothing but our TURN, by that transport, under the address of that kind."""
+    return {"policy": "relay", "via": {"transport": transport, "host": host}}

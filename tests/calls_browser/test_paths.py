@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.calls_browser.conftest import Town
-from tests.calls_browser.meeting import Pair, meet, path_of
+from tests.calls_browser.meeting import Pair, meet, path_of, relayed
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -40,7 +40,7 @@ def test_pages_behind_walls_talk_through_the_server_by_themselves(pair: Pair) ->
 @pytest.mark.parametrize("host", ["ipv4", "ipv6"])
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_pages_that_want_a_relay_talk_by_it(pair: Pair, transport: str, host: str) -> None:
-    pair.calls(policy="relay", via={"transport": transport, "host": host})
+    pair.calls(relayed(transport, host))
 
     pair.see_and_hear_each_other()
 

@@ -110,8 +110,8 @@ def firefox(
     browser = Process(
         "firefox",
         [
-            str(machine.wrapped(program(), folder, hosts)), "--headless", "--no-remote", "--profile", str(profile),
-            "--remote-debugging-port", str(PORT), "about:blank",
+            str(machine.wrapped(program(), folder, hosts)), "--headless", "--no-remote",
+            "--profile", str(profile), "--remote-debugging-port", str(PORT), "about:blank",
         ],
         folder,
         env={"HOME": str(profile)},

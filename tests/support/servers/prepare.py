@@ -14,8 +14,8 @@ from tests.support.servers.base import Missing, apt_install
 
 PACKAGES = {
     "chromium": "chromium", "haproxy": "haproxy", "redis-cli": "redis-tools",
-    "faketime": "faketime", "openssl": "openssl", "ip": "iproute2",
-    "turnutils_uclient": "coturn",
+    "faketime": "faketime", "openssl": "openssl", "ip": "iproute2", "iptables": "iptables",
+    "turnutils_uclient": "coturn", "firefox-esr": "firefox-esr", "certutil": "libnss3-tools",
 }  # fmt: skip
 
 
