@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ HEARD = """
 () => [...document.querySelectorAll("audio")].some(
   one => one.srcObject && !one.paused && one.currentTime > 0)
 """
+
+
+NUMBERS = itertools.count(1)
 
 
 class Caller:
@@ -80,17 +84,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def callers(
-    house: Running, person: MakePerson, request: pytest.FixtureRequest
-) -> Callable[..., list[Caller]]:
+def callers(house: Running, person: MakePerson) -> Callable[..., list[Caller]]:
     """People who are logged in. Each test has its own: a name is taken once."""
 
     def make(*names: str, **options: object) -> list[Caller]:
         made = []
+        number = next(NUMBERS)
         for name in names:
-            one = person(
-                house.base_url, f"{name}{abs(hash(request.node.name)) % 10_000_000}", **options
-            )
+            one = person(house.base_url, f"{name}{number}", **options)
             one.context.add_init_script(PLAIN)
             one.signs_up()
             made.append(Caller(one))
@@ -254,6 +255,24 @@ def test_a_page_that_is_loaded_anew_is_in_the_call_again(pair: tuple[Caller, Cal
     bob.is_in("connected")
     for one in pair:
         one.sees_moving(".tile.face video")
+    alice.is_in("connected")
+
+
+def test_a_line_to_the_server_that_breaks_is_told_and_the_picture_goes_on(
+    pair: tuple[Caller, Caller], shots: Path
+) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+
+    alice.person.context.set_offline(True)
+
+    alice.is_in("reconnecting")
+    expect(alice.page.get_by_role("main", name="Call").get_by_role("status")).to_contain_text(
+        "econnect"
+    )
+    alice.person.keeps_a_picture(shots / "reconnecting.png")
+    alice.sees_moving(".tile.face video")
+    alice.person.context.set_offline(False)
     alice.is_in("connected")
 
 

@@ -44,13 +44,14 @@ export function QualityDialog({ callId }: { callId: string }) {
 
 function Measured({ one }: { one: ParticipantQuality }) {
   const client = useClient();
-  const name = one.user_id === client.me?.id ? "You" : nameOf(client.people.user(one.user_id));
+  const own = nameOf(client.people.user(one.user_id));
+  const name = one.user_id === client.me?.id ? "You" : own;
   const start = one.windows[0]?.at ?? 0;
   const since = (at: number) => clockOf(at - start);
   return (
     <section class={`measured ${one.verdict}`} aria-label={name}>
       <header>
-        <Avatar id={one.user_id} name={name} small />
+        <Avatar id={one.user_id} name={own} small />
         <h3>{name}</h3>
         <span class={`verdict ${one.verdict}`}>{VERDICTS[one.verdict]}</span>
       </header>
@@ -86,7 +87,7 @@ function Facts({ one }: { one: ParticipantQuality }) {
     ["Lost connection", one.reconnecting_ms > 0 ? `${(one.reconnecting_ms / 1000).toFixed(1)} s` : undefined],
     ["Received", rateOf(one.bps_in)],
     ["Sent", rateOf(one.bps_out)],
-    ["Until connected", one.setup_ms === undefined ? undefined : `${Math.round(one.setup_ms)} ms`],
+    ["Until connected", one.setup_ms === undefined ? undefined : `${(one.setup_ms / 1000).toFixed(1)} s`],
   ];
   return (
     <dl class="facts">
