@@ -124,7 +124,7 @@ def _measure_one_port(
     for _ in range(1 if options.quick else options.runs):
         for party, figures in one_port.measure().items():
             runs.setdefault(party, []).append(figures)
-    _add("one_port", one_port.TEXT, runs, one_port.WANTED, sections, raw)
+    _add("one_port", one_port.TEXT, runs, (), sections, raw)
 
 
 def _measure_first_frame(

@@ -12,7 +12,7 @@ from statistics import median
 
 import aioice.stun
 
-from bench.works import Figures, Wanted
+from bench.works import Figures
 from media.dtls.certificate import Certificate, new_certificate
 from media.dtls.context import AEAD_AES_128_GCM, AES_128_CM_SHA1_80, SrtpProfile, new_context
 from media.dtls.endpoint import Endpoint, Transmit
@@ -28,7 +28,6 @@ TEXT = (
     "the shared port, for each second of CPU: ICE checks beside aioice's codec, handshakes, media"
 )
 CHECKS = "ICE checks answered"
-WANTED = (Wanted(CHECKS, 2, 3, of="aioice"),)
 OURS, THEIRS = Credentials("ourname1", "o" * 24), Credentials("peer", "p" * 24)
 HOME = (1, ("192.0.2.1", 5000))
 

@@ -36,8 +36,11 @@ def settings(tmp_path: Path, host: str = "127.0.0.1", **media: object) -> Config
 
 
 def examined(config: Config, *, runs: bool = False) -> dict[str, Finding]:
-    found = asyncio.run(asyncio.wait_for(calls.placed(config, runs=runs), 20))
-    return {finding.name: finding for finding in found}
+    async def all_of_it() -> dict[str, Finding]:
+        async with asyncio.timeout(20):
+            return {one.name: one async for one in calls.placed(config, runs=runs)}
+
+    return asyncio.run(all_of_it())
 
 
 def marks(found: dict[str, Finding]) -> dict[str, str]:

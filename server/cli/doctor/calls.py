@@ -34,24 +34,26 @@ LOST_MANY = 2
 GREETING = "say aah"
 
 
-async def placed(config: Config, *, runs: bool) -> list[Finding]:
+async def placed(config: Config, *, runs: bool) -> AsyncIterator[Finding]:
+    """`runs`: Hubbub itself does, on the configured HTTP port."""
     secret = Secret(secrets.token_hex(32))
     try:
         wanted = plane_settings(config, secret, config.server.port)
     except AppError as error:
-        return [wrong("media", error.text, "Look at [media].")]
+        yield wrong("media", error.text, "Look at [media].")
+        return
     choice = ports.choose(wanted, runs=runs)
-    findings = choice.findings
+    for finding in choice.findings:
+        yield finding
     if choice.running:
-        findings = [
-            await running.answers(wanted, choice.running),
-            *await _allocations(config, wanted),
-        ]
+        yield await running.answers(wanted, choice.running)
+        for finding in await _allocations(config, wanted):
+            yield finding
     if choice.settings is None:
-        return findings
+        return
     async with echo_plane(choice.settings, config.logging.level) as plane:
-        examination = _Examination(config, choice.settings, secret, plane)
-        return [*findings, *[finding async for finding in examination.findings()]]
+        async for finding in _Examination(config, choice.settings, secret, plane).findings():
+            yield finding
 
 
 async def _allocations(config: Config, wanted: PlaneSettings) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from server.cli.doctor import relays
 from server.cli.doctor.findings import Finding, ok, warn, wrong
@@ -26,10 +26,19 @@ def examined(config: Config, *, runs: bool) -> Iterator[Finding]:
         yield warn("media", "no relay, no group calls: libraries are missing", advice)
         return
     yield from relays.expected(config.media)
+    found: list[Finding] = []
+    try:
+        asyncio.run(asyncio.wait_for(_called(config, found.append, runs=runs), EXAMINATION_S))
+    except TimeoutError:
+        late = f"not done after {EXAMINATION_S:.0f} s"
+        found.append(wrong("calls", late, "Is this machine very busy?"))
+    yield from found
+
+
+async def _called(config: Config, tell: Callable[[Finding], None], *, runs: bool) -> None:
+    """Each finding at once: what is known by the time limit is told."""
     # Its libraries come with the extra.
     from server.cli.doctor import calls
 
-    try:
-        yield from asyncio.run(asyncio.wait_for(calls.placed(config, runs=runs), EXAMINATION_S))
-    except TimeoutError:
-        yield wrong("calls", f"not done after {EXAMINATION_S:.0f} s", "Is this machine very busy?")
+    async for finding in calls.placed(config, runs=runs):
+        tell(finding)
