@@ -127,13 +127,10 @@ async def test_sizes_and_rates_of_signals_and_starts(
     assert await alice.code("call:signal", **to_bob, signal="x" * 65_536) == "too_large"
     assert await alice.code("call:signal", **to_bob, signal="x" * 300_000) == "too_large"
     answers = await asyncio.gather(
-        *(alice.answer("call:signal", **to_bob, signal=number) for number in range(290))
+        *(alice.answer("call:signal", **to_bob, signal=number) for number in range(500))
     )
-    burst = [answer["error"]["code"] for answer in answers if not answer["ok"]]
-    more = [await alice.answer("call:signal", **to_bob, signal=0) for _ in range(60)]
-    refused = [one["error"] for one in more if not one["ok"]]
-    assert set(burst) <= {"rate_limited"}
-    assert {error["code"] for error in refused} <= {"rate_limited"}
+    refused = [answer["error"] for answer in answers if not answer["ok"]]
+    assert {error["code"] for error in refused} == {"rate_limited"}
     assert all(error["retry_after_s"] > 0 for error in refused)
     await bob.gets("call:leave", call_id=call_id)
     codes = [await bob.answer("call:start", room_id=room_id, media="audio") for _ in range(12)]
