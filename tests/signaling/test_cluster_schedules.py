@@ -10,6 +10,7 @@ from server.kernel.errors import AppError
 from server.kernel.events import Context
 from server.kernel.ids import RoomId
 from tests.support.calls_cluster import CallsCluster, CallsNode, calls_cluster
+from tests.support.waiting import until
 
 ROOMS = {"duo": ("alice", "bob"), "garden": ("alice", "bob", "carol")}
 REFUSALS = ("conflict", "not_found", "unavailable", "rate_limited")
@@ -92,11 +93,16 @@ class Play:
             ]
             assert len(carry) <= 1, (room_id, carry)
 
+    def _all_kept(self) -> bool:
+        return not any(len(node.calls.exchange.keeping) for node in self.cluster.nodes.values())
+
     async def ends(self) -> None:
         self.cluster.shared.drop_matching(None)
         for node, ctx in self.at.values():
             node.closes(ctx)
         await self.cluster.passes(60)
+        # What the store refused is tried again after a real pause.
+        await until(self._all_kept, 10)
         self.is_sound()
         assert {record.call_id for record in self.cluster.log.records} == set(self.calls)
         assert await self.cluster.store.calls.all() == []
