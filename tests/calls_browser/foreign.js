@@ -56,7 +56,7 @@ class Device {
     return answer.data;
   }
 
-  // options: {policy?, via?: {transport, host}}
+  // options: {policy?, via?: {transport, host?}}
   async starts(room_id, media, options = {}) {
     const data = await this.gets("call:start", { room_id, media });
     this.leg = new Leg(this, data, options);
@@ -202,7 +202,7 @@ function only({ urls, username, credential }, { transport, host }) {
     const [, scheme, named] = /^(\w+):(\[.*?\]|[^:?]+)/.exec(url);
     const by = scheme === "turn" ? (/transport=(\w+)/.exec(url)?.[1] ?? "udp") : scheme === "turns" ? "tls" : scheme;
     const kind = named.startsWith("[") ? "ipv6" : /^[\d.]+$/.test(named) ? "ipv4" : "name";
-    return by === transport && kind === host;
+    return by === transport && (!host || kind === host);
   });
   return { urls: wanted, username, credential };
 }
