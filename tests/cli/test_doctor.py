@@ -156,6 +156,17 @@ def test_a_stun_server_that_does_not_answer_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_public_name_without_an_address_is_wrong_and_the_relay_is_tried_all_the_same(
+    tmp_path: Path,
+) -> None:
+    found = examined(settings(tmp_path, public_name="calls.invalid"))
+
+    assert found["relay calls.invalid"].mark == "WRONG"
+    assert marks(found)["call over TURN/UDP calls.invalid at"] == "ok"
+    assert marks(found)["call over TURN/TCP calls.invalid at"] == "ok"
+
+
+@pytest.mark.slow
 def test_a_turn_server_of_the_operators_with_another_secret_is_wrong(tmp_path: Path) -> None:
     port = free_port()
     with start_server(tmp_path / "other", port=port):

@@ -82,19 +82,21 @@ async def relayed(
     urls: tuple[str, ...], ready: PlaneReady, *, ours: bool = True
 ) -> AsyncIterator[Leg | Unknown]:
     """One for each TURN URL that clients are told. Where its name leads to another machine (a
-    router, a load balancer) and the server is ours, one straight to us too.
+    router, a load balancer) or nowhere, and the server is ours, one straight to us too.
     """
+    unknown: set[str] = set()
     for url in urls:
         scheme, _, rest = url.partition(":")
         if scheme not in ("turn", "turns"):
             continue
         server, port, transport = _parsed(scheme, rest)
         host = await _address(server, port)
-        if host is None:
+        here = host is not None and is_here(host)
+        if host is not None:
+            yield Leg(transport, host, port, here, server, ours)
+        elif server not in unknown:
+            unknown.add(server)
             yield Unknown(server)
-            continue
-        here = is_here(host)
-        yield Leg(transport, host, port, here, server, ours)
         if ours and not here and ready.hosts:
             own = ready.port if transport == "udp" else ready.tcp_port
             yield Leg(transport, ready.hosts[0], own or port, True, server)
