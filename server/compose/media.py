@@ -23,7 +23,7 @@ from server.kernel.tasks import TaskOwner
 
 READY_S = 10.0
 """A media process that has opened no socket for so long is told by /readyz."""
-WAIT_S = 5.0
+WAIT_S = 8.0
 """How long a call that is started with the server waits to hear where its TURN is."""
 NAMED_HOSTS = 2
 """Browsers that are given many TURN servers are slow to gather candidates."""
