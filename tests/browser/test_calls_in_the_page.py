@@ -30,6 +30,17 @@ async selector => {
   return frames() > before;
 }
 """
+HIDDEN = """
+() => {
+  window.told = [];
+  window.Notification = class extends Notification {
+    constructor(title, options) { super(title, options); window.told.push(title); }
+    close() { super.close(); window.told.pop(); }
+  };
+  Object.defineProperty(document, "visibilityState", {get: () => "hidden"});
+}
+"""
+"""A tab that is not in front, and a list of the notifications that stand: headless has none."""
 HEARD = """
 () => [...document.querySelectorAll("audio")].some(
   one => one.srcObject && !one.paused && one.currentTime > 0)
@@ -165,6 +176,40 @@ def test_keys_mute_and_stop_the_camera_and_the_other_sees_it_but_not_while_one_w
     alice.page.get_by_role("log").focus()
     alice.types("v")
     bob.sees_moving(".tile.face video")
+
+
+def test_keys_open_windows_for_the_picture(pair: tuple[Caller, Caller]) -> None:
+    alice, bob = pair
+    connect(alice, bob)
+    alice.sees_moving(".tile.face video")
+
+    alice.types("f")
+    alice.page.wait_for_function("() => document.fullscreenElement?.matches('.stage')")
+    alice.types("f")
+    alice.page.wait_for_function("() => document.fullscreenElement === null")
+    alice.types("p")
+    alice.page.wait_for_function("() => document.pictureInPictureElement?.videoWidth > 0")
+    alice.types("c")
+    expect(alice.page.locator(".floating")).to_be_visible()
+
+    assert alice.page.evaluate("document.pictureInPictureElement !== null")
+    alice.types("?")
+    expect(alice.page.get_by_role("dialog", name="Keys in a call")).to_contain_text("Hang up")
+
+
+def test_who_looks_at_another_tab_gets_a_notification_as_long_as_it_rings(
+    pair: tuple[Caller, Caller],
+) -> None:
+    alice, bob = pair
+    bob.person.context.grant_permissions(["notifications"])
+    bob.page.evaluate(HIDDEN)
+
+    alice.presses(f"Call {bob.person.name.title()}")
+
+    told = [f"{alice.person.name.title()} calls"]
+    bob.page.wait_for_function("told => window.told.join() === told.join()", arg=told)
+    alice.presses("Hang up")
+    bob.page.wait_for_function("() => window.told.length === 0")
 
 
 def test_a_shared_screen_is_shown_large_until_it_is_stopped(

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { asHubbubError, type SessionInfo, type TotpSetup } from "@hubbub/client";
 
+import { useDesk } from "./calls/desk";
 import { useClient } from "./client";
 import { momentOf, nameOf } from "./format";
 import { Dialog, Field, Problem, valuesOf } from "./parts";
@@ -15,6 +16,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
         <Field label="Display name" name="display_name" value={nameOf(client.me ?? undefined)} maxLength={200} required />
       </FormSection>
       <StatusSection />
+      <CallSection onClose={onClose} />
       <FormSection
         title="Password"
         action="Change the password"
@@ -86,6 +88,22 @@ function FormSection({ title, action, done, children, onSubmit }: FormSectionPro
           </span>
         </div>
       </form>
+    </section>
+  );
+}
+
+function CallSection({ onClose }: { onClose: () => void }) {
+  const desk = useDesk();
+  const open = () => {
+    onClose();
+    desk.showDevices(true);
+  };
+  return (
+    <section class="settings">
+      <h3>Calls</h3>
+      <button type="button" onClick={open}>
+        Microphone, camera, loudspeaker
+      </button>
     </section>
   );
 }

@@ -39,19 +39,20 @@ function RunningButton({ client, call }: { client: Hubbub; call: Call }) {
       onClick={() => (here ? desk.expand(true) : desk.answer(call.id, joinOf(client, call)))}
     >
       <Icon name={call.media === "video" ? "video" : "phone"} />
-      {here ? "To the call" : isMineElsewhere(client, call) ? "Move here" : "Join"}
+      {here ? "To the call" : elsewhere(client, call) ? "Move here" : "Join"}
     </button>
   );
 }
 
-/** I am in this call with another device. */
-function isMineElsewhere(client: Hubbub, call: Call): boolean {
-  const { me, session } = client;
-  return call.participants.some(({ user_id, device_id }) => user_id === me?.id && device_id !== session?.device.id);
+/** Where else I am in this call: with another device, or in another tab of this one. */
+function elsewhere(client: Hubbub, call: Call): "device" | "tab" | undefined {
+  const mine = call.participants.filter(({ user_id }) => user_id === client.me?.id);
+  if (mine.length === 0) return undefined;
+  return mine.some(({ device_id }) => device_id === client.session?.device.id) ? "tab" : "device";
 }
 
 function joinOf(client: Hubbub, call: Call) {
-  return { cameraOff: call.media === "audio", takeOver: isMineElsewhere(client, call) };
+  return { cameraOff: call.media === "audio", takeOver: elsewhere(client, call) === "device" };
 }
 
 /** Above the messages while a call runs here that this device is not in. */
@@ -63,7 +64,7 @@ export function CallBanner({ roomId }: { roomId: string }) {
   const { current, ringing } = client.calls;
   const here = current?.id === call?.id && current?.phase !== "ended";
   if (!call || here || call.state === "ended" || ringing.some((one) => one.call.id === call.id)) return null;
-  const mine = isMineElsewhere(client, call);
+  const mine = elsewhere(client, call);
   const names = [...new Set(call.participants.map(({ user_id }) => user_id))].map((id) =>
     id === client.me?.id ? "you" : nameOf(client.people.user(id)),
   );
@@ -72,12 +73,12 @@ export function CallBanner({ roomId }: { roomId: string }) {
       <Icon name={call.media === "video" ? "video" : "phone"} />
       <span>
         {mine
-          ? "You are in this call with another device"
+          ? `You are in this call ${mine === "tab" ? "in another tab" : "with another device"}`
           : `A ${kindOf(call.media)} runs here${names.length > 0 ? `, with ${listNames(names)}` : ""}`}
         <span class="hint"> · {clockOf(now - call.started_at)}</span>
       </span>
       <button type="button" class="primary" onClick={() => desk.answer(call.id, joinOf(client, call))}>
-        {mine ? "Move it to this device" : "Join"}
+        {mine ? `Move it to this ${mine}` : "Join"}
       </button>
     </div>
   );

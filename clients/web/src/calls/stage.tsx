@@ -91,7 +91,8 @@ function Windows({ acts }: { acts: CallActs }) {
 }
 
 function Reconnecting({ call }: { call: ActiveCall }) {
-  const words = call.quality.reason === "reconnecting" ? call.quality.text : undefined;
+  const client = useClient();
+  const words = client.connection === "connecting" ? "The server cannot be reached. The call goes on if it can; reconnecting …" : undefined;
   return (
     <p class="stage-note" role="status">
       <span class="spinner" aria-hidden="true" /> {words ?? "The connection is lost. Reconnecting …"}
