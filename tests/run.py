@@ -46,8 +46,10 @@ STATIC = [
     Step("lint", [str(BIN / "ruff"), "check", "--quiet", "."]),
     Step("types", [str(BIN / "mypy")]),
 ]
-CALLS = ("tests/media", "tests/calls_browser", "tests/calls_faults")
+CALLS = ("tests/media", "tests/calls_faults")
 """Their browsers are driven within a loop: the others' driver may not share a process with them."""
+HOMES = "tests/calls_browser"
+"""Its browsers live in namespaces of their own and stay open to the end."""
 CHECK = [*STATIC, pytest_step("fast tests", "-m", "not slow and not browser and not node")]
 ALL = [
     *STATIC,
@@ -57,8 +59,9 @@ ALL = [
     pytest_step("fast tests", "-m", "not slow and not browser and not node"),
     pytest_step("slow tests", "-m", "slow and not faults and not browser and not node"),
     pytest_step("node clients", "-m", "node"),
-    pytest_step("browser", "-m", "browser", *(f"--ignore={folder}" for folder in CALLS)),
+    pytest_step("browser", "-m", "browser", *(f"--ignore={folder}" for folder in (*CALLS, HOMES))),
     pytest_step("calls in a browser", "-m", "browser", *CALLS),
+    pytest_step("calls between browsers", "-m", "browser", HOMES),
     pytest_step("faults", "-m", "faults"),
 ]
 

@@ -125,7 +125,7 @@ def eventually(found: Callable[[], Any], why: Callable[[], object]) -> Any:
     raise AssertionError(why())
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def town() -> Iterator[Town]:
     """The server runs on the router, which forwards nothing by itself."""
     if not SOCKET_IO.exists():
@@ -217,7 +217,7 @@ class _Pages(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as started:
         yield started
@@ -239,17 +239,17 @@ def _chromium(playwright: Playwright, town: Town, machine: Machine) -> Iterator[
     browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def left_chromium(playwright: Playwright, town: Town) -> Iterator[Page]:
     yield from _chromium(playwright, town, town.street.left)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def right_chromium(playwright: Playwright, town: Town) -> Iterator[Page]:
     yield from _chromium(playwright, town, town.street.right)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def left_firefox(town: Town) -> Iterator[Evaluating]:
     try:
         with firefox.firefox(

@@ -28,6 +28,7 @@ Ticket = tuple[str, str]
 
 @pytest.fixture(scope="module")
 def ticket(town: Town, left_chromium: Page, right_chromium: Page) -> Iterator[Ticket]:
+    """Also a sign that the media port is open: `call:start` waits for that."""
     try:
         coturn.program("turnutils_uclient")
     except Missing:
@@ -73,6 +74,7 @@ def test_turnutils_uclient_gets_every_message_back(
     assert total[1] == total[2], report
 
 
+@pytest.mark.usefixtures("ticket")
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_turnutils_stunclient_learns_its_address(town: Town, family: str) -> None:
     left, router = town.street.left, town.street.router
