@@ -23,6 +23,7 @@ type Arrived = (source: Source, track: MediaStreamTrack) => void;
 export class Slots {
   private readonly bySource = new Map<Source, RTCRtpTransceiver>();
   private readonly tracks = new Map<Source, MediaStreamTrack>();
+  private limiting: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly pc: RTCPeerConnection,
@@ -39,7 +40,10 @@ export class Slots {
     if (track) this.tracks.set(source, track);
     else this.tracks.delete(source);
     const slot = this.usable(source);
-    if (slot) await slot.sender.replaceTrack(track ?? null);
+    if (slot) {
+      await slot.sender.replaceTrack(track ?? null);
+      await this.limit();
+    }
     // Before the first offer, whoever makes it, lines are not for us to open.
     else if (track && this.pc.remoteDescription) this.add(source);
   }
@@ -75,13 +79,23 @@ export class Slots {
     return named;
   }
 
-  /** Sets the limits of what is sent; possible only once it is negotiated. */
-  async limit(): Promise<void> {
+  /** Sets the limits of what is sent; possible only once it is negotiated. One after the other: browsers refuse two at once. */
+  limit(): Promise<void> {
+    this.limiting = this.limiting.then(() => this.limitEach());
+    return this.limiting;
+  }
+
+  /**
+   * A line that nothing is put into is switched off: Chromium reserves a share of the bandwidth for it otherwise, and after
+   * losses the camera was left with 30 kbit/s for as long as we looked.
+   */
+  private async limitEach(): Promise<void> {
     for (const [source, { sender }] of this.bySource) {
       const parameters = sender.getParameters();
       const [encoding] = parameters.encodings ?? [];
-      if (!encoding || encoding.maxBitrate === MAX_BITRATE[source]) continue;
-      encoding.maxBitrate = MAX_BITRATE[source];
+      const active = this.tracks.has(source);
+      if (!encoding || (encoding.maxBitrate === MAX_BITRATE[source] && encoding.active === active)) continue;
+      Object.assign(encoding, { maxBitrate: MAX_BITRATE[source], active });
       const preference = PREFERENCE[source];
       if (preference) Object.assign(parameters, { degradationPreference: preference });
       // Some browsers refuse while a negotiation is under way: after the next one it is tried again.
