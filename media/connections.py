@@ -82,7 +82,7 @@ class CloseConnection(msgspec.Struct, frozen=True, tag="close_connection"):
 
 class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
     """His TURN allocations end, and his tickets that expire by `tickets_until` (Unix seconds; 0:
-    none) let nobody in any more until the plane starts anew. New ones are the hub's to stop signing.
+    none) let nobody in any more, until the plane starts anew. New ones are the hub's not to sign.
     """
 
     user_id: UserId

@@ -200,6 +200,7 @@ class PythonPlane:
 
     def _measure(self) -> None:
         self._stats = self._loop.call_later(STATS_S, self._measure)
+        self._sockets.look()
         untold, self._untold = self._untold, {}
         for name, path in untold.items():
             if path[0] in self._port.links:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import ssl
 from functools import partial
 
 from media.ice.candidates import only_private, plan_candidates, same_family
@@ -13,6 +12,7 @@ from media.ice.reflexive import Query
 from media.planes.datagrams import DatagramSocket, bind_datagram
 from media.planes.listeners import StreamListener
 from media.planes.oneport import Link, OnePort
+from media.planes.renewal import RenewedContext
 from media.planes.settings import PlaneSettings, TurnOptions, local_hosts
 from media.planes.streams import SharedListener
 from media.planes.turn import TurnPlane
@@ -35,6 +35,7 @@ class Sockets:
         self._streams: SharedListener | None = None
         self._mapped: tuple[str, int] | None = None
         self._asking: asyncio.TimerHandle | None = None
+        self._certificate: RenewedContext | None = None
 
     async def open(self) -> None:
         """Raises OSError when an address cannot be had; nothing stays open then."""
@@ -56,6 +57,11 @@ class Sockets:
             await self._streams.close()
         if self.turn is not None:
             self.turn.close()
+
+    def look(self) -> None:
+        """To be called every few seconds: a renewed certificate is taken."""
+        if self._certificate is not None:
+            self._certificate.look()
 
     @property
     def udp(self) -> list[Address]:
@@ -100,8 +106,10 @@ class Sockets:
         clear = tls = None
         if self.turn is not None:
             clear = StreamListener(self.turn)
-            context = _tls_context(self._settings)
-            tls = StreamListener(self.turn, context=context) if context is not None else None
+            if self._settings.tls_certificate:
+                made = RenewedContext(self._settings.tls_certificate, self._settings.tls_key)
+                tls = StreamListener(self.turn, context=made.context)
+                self._certificate = made
         self._streams = SharedListener(self._port, clear, tls)
         # One number for several addresses has to be chosen before: that of UDP.
         any_port = self._datagrams[0].address[1] if len(hosts) > 1 else 0
@@ -189,12 +197,3 @@ def _bind(hosts: list[str], port: int, *, or_any: bool) -> list[socket.socket]:
             return _bind(hosts, 0, or_any=False)
         raise
     return found
-
-
-def _tls_context(settings: PlaneSettings) -> ssl.SSLContext | None:
-    """Raises OSError when the files cannot be read or are no certificate and its key."""
-    if not settings.tls_certificate:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
-    return context

@@ -29,7 +29,7 @@ def look_at(media: Media, name: str, now: datetime.datetime) -> Finding:
         return wrong(NAME, f"{path}: {reason}", advice)
     until = leaf.not_valid_after_utc
     seen = f"{path}, until {until:%Y-%m-%d}"
-    renew = "Renew it and restart: browsers do not use TURN over TLS without a valid one."
+    renew = "Renew it (no restart is needed): browsers use TURN over TLS only with a valid one."
     if until <= now:
         return wrong(NAME, f"{path} has expired on {until:%Y-%m-%d}", renew)
     covered = names_of(leaf)
