@@ -207,6 +207,20 @@ describe("what is sent", () => {
     expect([...hers.sending]).toEqual(["mic"]);
   });
 
+  it("a line that nothing is put into takes no bandwidth", async () => {
+    const { alice, hers } = await new House().call();
+    const active = () => newest(alice.tab).transceivers.map(({ sender }) => sender.encodings[0]!["active"]);
+
+    expect(active()).toEqual([true, true, false, false]);
+
+    await hers.shareScreen(true);
+    await settle();
+    expect(active()).toEqual([true, true, true, true]);
+    await hers.camera(false);
+    await settle();
+    expect(active()).toEqual([true, false, true, true]);
+  });
+
   it("who chooses no screen goes on as before", async () => {
     const house = new House();
     const { hers, alice } = await house.call("audio");
