@@ -1,4 +1,4 @@
-"""Measures calls in bad networks: `python -m tests.calls_faults.figures [--seed N]`, 10 minutes.
+"""Measures calls in bad networks: `python -m tests.calls_faults.figures [--seed N]`, ten minutes.
 
 Prints the tables of docs/bad-networks.md. Needs Chromium and the packages of `make web`.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from tests.calls_faults.meeting import Meeting, meeting
 from tests.calls_faults.weathers import OUTAGE_S, WEATHERS, Figures, weather
 
+WAYS = ("relayed", "direct")
 BEFORE_S, DURING_S = 6.0, 15.0
 SHORT = {"address change": 5.0, "10 s outage": OUTAGE_S}
 AFTER_S, SHORT_AFTER_S = 30.0, 12.0
@@ -73,10 +74,11 @@ def _say(line: str) -> None:
 async def main() -> None:
     options = argparse.ArgumentParser(prog="tests.calls_faults.figures")
     options.add_argument("--seed", type=int, default=20261121)
-    seed = options.parse_args().seed
-    _say(f"seed {seed}")
-    for way in ("relayed", "direct"):
-        await measure(way, seed)
+    options.add_argument("--way", choices=WAYS, action="append")
+    chosen = options.parse_args()
+    _say(f"seed {chosen.seed}")
+    for way in chosen.way or WAYS:
+        await measure(way, chosen.seed)
 
 
 if __name__ == "__main__":
