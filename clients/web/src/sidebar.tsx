@@ -3,8 +3,8 @@ import { useState } from "preact/hooks";
 import type { Hubbub, Room } from "@hubbub/client";
 
 import { CallMark } from "./calls/buttons";
-import { CallListButton } from "./calls/call_list";
-import { useCallHistory } from "./calls/history";
+import { CallListButton } from "./calls/past/call_list";
+import { useCallHistory } from "./calls/past/history";
 import { recordWords, type CallRecord } from "./calls/words";
 import type { DialogName } from "./chat";
 import { useClient } from "./client";

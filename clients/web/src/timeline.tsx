@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import type { Message, ViewItem } from "@hubbub/client";
 
 import { useDesk } from "./calls/desk";
-import { CallEntry } from "./calls/entry";
+import { CallEntry } from "./calls/past/entry";
 import { useClient } from "./client";
 import { dayKey, dayName } from "./format";
 import { MessageRow } from "./message";

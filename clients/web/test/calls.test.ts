@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { CallReason } from "@hubbub/client";
 
-import { keyName, shortcutOf } from "../src/calls/shortcuts";
+import { keyName, shortcutOf } from "../src/calls/running/shortcuts";
 import { clockOf, endWords, pairWords, rateOf, recordOf, recordWords, wasMissed } from "../src/calls/words";
 
 const ANSWERED = [
@@ -62,7 +62,9 @@ describe("words", () => {
 
   it("tell what a path says of the network", () => {
     expect(pairWords({ local: "host", remote: "host", protocol: "udp" })).toContain("within one network");
-    expect(pairWords({ local: "relay", remote: "host", protocol: "udp", relay_protocol: "tcp" })).toContain("blocks UDP");
+    expect(pairWords({ local: "relay", remote: "host", protocol: "udp", relay_protocol: "tcp" })).toContain(
+      "blocks UDP",
+    );
     expect(pairWords({ local: "relay", remote: "host", protocol: "udp", relay_protocol: "tls" })).toContain("TLS");
     expect(pairWords({ local: "host", remote: "relay", protocol: "udp" })).toContain("other side");
   });

@@ -5,8 +5,8 @@ import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { asHubbubError, type CallMedia, type Hubbub } from "@hubbub/client";
 
-import { askNotifications } from "./notify";
-import { choiceOf, prefer, preferences } from "./preferences";
+import { askNotifications } from "./ringing/notify";
+import { choiceOf, prefer, preferences } from "./devices/preferences";
 
 /** What will be done once the devices were looked at. */
 export interface Intent {

@@ -7,20 +7,20 @@ import type { ActiveCall } from "@hubbub/client";
 import { useClient } from "../client";
 import { nameOf, titleOf } from "../format";
 import { Dialog } from "../parts";
-import { CallList } from "./call_list";
-import { actsOf, type CallActs } from "./controls";
+import { CallList } from "./past/call_list";
+import { actsOf, type CallActs } from "./running/controls";
 import { useDesk } from "./desk";
-import { DeviceCheck, DevicesInCall } from "./device_picker";
-import { FloatingCall } from "./floating";
-import { useFading, useWatch } from "./how_it_was";
-import { Incoming } from "./incoming";
-import { KeysHelp } from "./keys_help";
-import { usePreferences } from "./preferences";
-import { usePip } from "./pip";
-import { QualityDialog } from "./quality_page";
-import { useShortcuts } from "./shortcuts";
-import { usePhaseSigns, useTone, Voices } from "./sound";
-import { Stage } from "./stage";
+import { DeviceCheck, DevicesInCall } from "./devices/device_picker";
+import { FloatingCall } from "./running/floating";
+import { useFading, useWatch } from "./running/how_it_was";
+import { Incoming } from "./ringing/incoming";
+import { KeysHelp } from "./running/keys_help";
+import { usePreferences } from "./devices/preferences";
+import { usePip } from "./running/pip";
+import { QualityDialog } from "./past/quality_page";
+import { useShortcuts } from "./running/shortcuts";
+import { usePhaseSigns, useTone, Voices } from "./ringing/sound";
+import { Stage } from "./running/stage";
 import { endWords } from "./words";
 
 export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
@@ -35,7 +35,7 @@ export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
       {(desk.intent || (desk.devicesOpen && (!call || call.phase === "ended"))) && <DeviceCheck />}
       {desk.devicesOpen && call && call.phase !== "ended" && <DevicesInCall />}
       {desk.listOpen && <CallList onRoom={onRoom} />}
-      {desk.qualityOf !== undefined && <QualityDialog callId={desk.qualityOf} />}
+      {desk.qualityOf !== undefined && <QualityDialog key={desk.qualityOf} callId={desk.qualityOf} />}
       {desk.problem && <CallProblem text={desk.problem} onClose={desk.clearProblem} />}
     </>
   );
@@ -58,14 +58,13 @@ function Running({ call }: { call: ActiveCall }) {
     hangUp: () => desk.hangUp(),
     help: () => setHelp(true),
   });
-  useShortcuts(live && keys, keysOf(acts, () => desk.expand(!desk.expanded)));
+  useShortcuts(
+    live && keys,
+    keysOf(acts, () => desk.expand(!desk.expanded)),
+  );
   return (
     <>
-      {desk.expanded ? (
-        <Stage call={call} acts={acts} stage={stage} />
-      ) : (
-        <FloatingCall call={call} acts={acts} />
-      )}
+      {desk.expanded ? <Stage call={call} acts={acts} stage={stage} /> : <FloatingCall call={call} acts={acts} />}
       {live && <Voices call={call} />}
       {pip.element}
       {help && <KeysHelp onClose={() => setHelp(false)} />}

@@ -4,10 +4,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Ringing } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { listNames, nameOf, titleOf } from "../format";
-import { Avatar, Icon } from "../parts";
-import { useDesk } from "./desk";
+import { useClient } from "../../client";
+import { listNames, nameOf, titleOf } from "../../format";
+import { Avatar, Icon } from "../../parts";
+import { useDesk } from "../desk";
 import { useCallNotification } from "./notify";
 import { useOnlyTab, useTone } from "./sound";
 
@@ -117,7 +117,9 @@ function RingingPage(props: { ringing: Ringing; sound: string; onSilence: () => 
       <button type="button" class="link" onClick={props.onSilence}>
         Silence
       </button>
-      {props.sound === "blocked" && <p class="hint">Silent until you press or click something: the browser wants it so.</p>}
+      {props.sound === "blocked" && (
+        <p class="hint">Silent until you press or click something: the browser wants it so.</p>
+      )}
     </dialog>
   );
 }

@@ -5,18 +5,18 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { ActiveCall, RemoteMedia, Room } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { nameOf, titleOf } from "../format";
-import { Avatar, Icon, IconButton } from "../parts";
+import { useClient } from "../../client";
+import { nameOf, titleOf } from "../../format";
+import { Avatar, Icon, IconButton } from "../../parts";
 import { Ended } from "./ended";
-import { talkingSince, useServerNow } from "./clock";
+import { talkingSince, useServerNow } from "../clock";
 import { Controls, type CallActs } from "./controls";
-import { useDesk } from "./desk";
-import { useStreamLevel } from "./levels";
+import { useDesk } from "../desk";
+import { useStreamLevel } from "../devices/levels";
 import { Tile } from "./picture";
 import { QualityBars } from "./quality_bars";
 import { keyName } from "./shortcuts";
-import { clockOf } from "./words";
+import { clockOf } from "../words";
 
 interface StageProps {
   call: ActiveCall;
@@ -71,7 +71,11 @@ function StageHead({ call, room, acts }: { call: ActiveCall; room: Room | undefi
       <span class="stage-chat">
         {call.phase !== "ended" && <Windows acts={acts} />}
         {room && room.unread > 0 && <span class="badge">{room.unread}</span>}
-        <IconButton icon="smaller" label={`Chat, with the call as a small tile (${keyName("show")})`} onClick={() => desk.expand(false)} />
+        <IconButton
+          icon="smaller"
+          label={`Chat, with the call as a small tile (${keyName("show")})`}
+          onClick={() => desk.expand(false)}
+        />
       </span>
     </header>
   );
@@ -82,7 +86,9 @@ function Windows({ acts }: { acts: CallActs }) {
   return (
     <span class="only-wide">
       <IconButton icon="keyboard" label={`Keys in a call (${keyName("help")})`} onClick={acts.help} />
-      {acts.pip && <IconButton icon="pip" label={`Picture in a window of its own (${keyName("pip")})`} onClick={acts.pip} />}
+      {acts.pip && (
+        <IconButton icon="pip" label={`Picture in a window of its own (${keyName("pip")})`} onClick={acts.pip} />
+      )}
       {document.fullscreenEnabled && (
         <IconButton icon="full" label={`Full screen (${keyName("full")})`} onClick={acts.full} />
       )}
@@ -92,7 +98,10 @@ function Windows({ acts }: { acts: CallActs }) {
 
 function Reconnecting({ call }: { call: ActiveCall }) {
   const client = useClient();
-  const words = client.connection === "connecting" ? "The server cannot be reached. The call goes on if it can; reconnecting …" : undefined;
+  const words =
+    client.connection === "connecting"
+      ? "The server cannot be reached. The call goes on if it can; reconnecting …"
+      : undefined;
   return (
     <p class="stage-note" role="status">
       <span class="spinner" aria-hidden="true" /> {words ?? "The connection is lost. Reconnecting …"}
@@ -118,7 +127,15 @@ function Alone({ call, room }: { call: ActiveCall; room: Room | undefined }) {
       <p class="alone-title">{title}</p>
       <p>{rings ? "Ringing …" : call.phase === "connecting" ? "Waiting for others …" : ""}</p>
       {call.localCamera && (
-        <Tile id={me?.id ?? ""} name={nameOf(me ?? undefined)} words="You" stream={call.localCamera} muted={!call.sending.has("mic")} mirrored className="own" />
+        <Tile
+          id={me?.id ?? ""}
+          name={nameOf(me ?? undefined)}
+          words="You"
+          stream={call.localCamera}
+          muted={!call.sending.has("mic")}
+          mirrored
+          className="own"
+        />
       )}
     </div>
   );
@@ -134,7 +151,15 @@ function Pictures({ call }: { call: ActiveCall }) {
   return (
     <div class={`pictures${sharer ? " with-screen" : ""}`} data-count={count}>
       {sharer && (
-        <Tile id={sharer.user_id} name={nameFor(sharer)} words={`${nameFor(sharer)}’s screen`} stream={sharer.screen} muted={false} whole className="screen" />
+        <Tile
+          id={sharer.user_id}
+          name={nameFor(sharer)}
+          words={`${nameFor(sharer)}’s screen`}
+          stream={sharer.screen}
+          muted={false}
+          whole
+          className="screen"
+        />
       )}
       <div class="faces">
         {call.remote.map((one) => (
@@ -166,11 +191,25 @@ function Own({ call, id, name }: { call: ActiveCall; id: string; name: string })
   const level = useRef(() => call.level());
   return (
     <div class={`own-corner${small ? " small" : ""}`}>
-      <Tile id={id} name={name} words="You" stream={call.sending.has("camera") ? call.localCamera : undefined} muted={!call.sending.has("mic")} level={level.current} mirrored className="own" />
-      <button type="button" class="own-fold" aria-label={small ? "Show your own picture" : "Hide your own picture"} title={small ? "Show your own picture" : "Hide your own picture"} onClick={() => setSmall(!small)}>
+      <Tile
+        id={id}
+        name={name}
+        words="You"
+        stream={call.sending.has("camera") ? call.localCamera : undefined}
+        muted={!call.sending.has("mic")}
+        level={level.current}
+        mirrored
+        className="own"
+      />
+      <button
+        type="button"
+        class="own-fold"
+        aria-label={small ? "Show your own picture" : "Hide your own picture"}
+        title={small ? "Show your own picture" : "Hide your own picture"}
+        onClick={() => setSmall(!small)}
+      >
         <Icon name={small ? "video" : "close"} />
       </button>
     </div>
   );
 }
-

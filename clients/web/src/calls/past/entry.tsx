@@ -2,11 +2,11 @@
 
 import type { Notice } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { listNames, momentOf, nameOf, timeOf } from "../format";
-import { Icon } from "../parts";
-import { useDesk } from "./desk";
-import { recordOf, recordWords, wasMissed } from "./words";
+import { useClient } from "../../client";
+import { listNames, momentOf, nameOf, timeOf } from "../../format";
+import { Icon } from "../../parts";
+import { useDesk } from "../desk";
+import { recordOf, recordWords, wasMissed } from "../words";
 
 export function CallEntry({ notice, roomId }: { notice: Notice; roomId: string }) {
   const client = useClient();

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import type { Quality } from "@hubbub/client";
 
-import { LEVELS, percentOf, rateOf } from "./words";
+import { LEVELS, percentOf, rateOf } from "../words";
 
 export function QualityBars({ quality }: { quality: Quality }) {
   const [open, setOpen] = useState(false);
@@ -21,7 +21,15 @@ export function QualityBars({ quality }: { quality: Quality }) {
       >
         <svg viewBox="0 0 20 16" width="20" height="16" aria-hidden="true">
           {[1, 2, 3, 4].map((bar) => (
-            <rect key={bar} x={bar * 5 - 5} y={16 - bar * 4} width="3.400" height={bar * 4} rx="1" class={bar <= quality.level ? "lit" : ""} />
+            <rect
+              key={bar}
+              x={bar * 5 - 5}
+              y={16 - bar * 4}
+              width="3.400"
+              height={bar * 4}
+              rx="1"
+              class={bar <= quality.level ? "lit" : ""}
+            />
           ))}
         </svg>
       </button>
@@ -29,8 +37,14 @@ export function QualityBars({ quality }: { quality: Quality }) {
         <dl class="quality-words">
           <dt>{words}</dt>
           {quality.text && <dd class="reason">{quality.text}</dd>}
-          <Figure name="Round trip" value={quality.rtt_ms === undefined ? undefined : `${Math.round(quality.rtt_ms)} ms`} />
-          <Figure name="Jitter" value={quality.jitter_ms === undefined ? undefined : `${Math.round(quality.jitter_ms)} ms`} />
+          <Figure
+            name="Round trip"
+            value={quality.rtt_ms === undefined ? undefined : `${Math.round(quality.rtt_ms)} ms`}
+          />
+          <Figure
+            name="Jitter"
+            value={quality.jitter_ms === undefined ? undefined : `${Math.round(quality.jitter_ms)} ms`}
+          />
           <Figure name="Lost" value={quality.loss === undefined ? undefined : percentOf(quality.loss)} />
           <Figure name="Receiving" value={quality.bps_in === undefined ? undefined : rateOf(quality.bps_in)} />
           <Figure name="Sending" value={quality.bps_out === undefined ? undefined : rateOf(quality.bps_out)} />

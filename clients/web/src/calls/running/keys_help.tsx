@@ -1,4 +1,4 @@
-import { Dialog } from "../parts";
+import { Dialog } from "../../parts";
 import { KEYS, keyName, type Shortcut } from "./shortcuts";
 
 /** Which key does what. */

@@ -4,13 +4,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { asHubbubError, type Hubbub } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { momentOf, nameOf, otherId, shortTime, timeOf, titleOf, dayKey } from "../format";
-import { Avatar, Dialog, Icon, IconButton, Problem } from "../parts";
-import { useDesk } from "./desk";
+import { useClient } from "../../client";
+import { momentOf, nameOf, otherId, shortTime, timeOf, titleOf, dayKey } from "../../format";
+import { Avatar, Dialog, Icon, IconButton, Problem } from "../../parts";
+import { useDesk } from "../desk";
 import { useCallHistory } from "./history";
-import { askNotifications } from "./notify";
-import { recordWords, wasMissed, type CallRecord } from "./words";
+import { askNotifications } from "../ringing/notify";
+import { recordWords, wasMissed, type CallRecord } from "../words";
 
 export function CallList({ onRoom }: { onRoom: (roomId: string) => void }) {
   const client = useClient();
@@ -36,7 +36,11 @@ export function CallList({ onRoom }: { onRoom: (roomId: string) => void }) {
     <Dialog title="Calls" onClose={() => desk.showList(false)}>
       <div class="row">
         <label class="check">
-          <input type="checkbox" checked={missedOnly} onChange={(event) => setMissedOnly(event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={missedOnly}
+            onChange={(event) => setMissedOnly(event.currentTarget.checked)}
+          />
           Missed only
         </label>
         <button type="button" class="with-icon" onClick={() => desk.showDevices(true)}>
@@ -47,11 +51,23 @@ export function CallList({ onRoom }: { onRoom: (roomId: string) => void }) {
       <Problem text={problem} />
       <ul class="calls">
         {shown.map((record) => (
-          <Row key={record.callId} client={client} record={record} fresh={fresh.current.has(record.callId)} onRoom={open} />
+          <Row
+            key={record.callId}
+            client={client}
+            record={record}
+            fresh={fresh.current.has(record.callId)}
+            onRoom={open}
+          />
         ))}
       </ul>
-      {history.loading && <p class="hint" role="status">Looking …</p>}
-      {!history.loading && shown.length === 0 && <p class="hint">{missedOnly ? "No missed call." : "No call yet. Press the telephone above a conversation."}</p>}
+      {history.loading && (
+        <p class="hint" role="status">
+          Looking …
+        </p>
+      )}
+      {!history.loading && shown.length === 0 && (
+        <p class="hint">{missedOnly ? "No missed call." : "No call yet. Press the telephone above a conversation."}</p>
+      )}
       {!history.loading && history.mayReachFurther && (
         <button type="button" onClick={further}>
           Look further back
@@ -95,7 +111,9 @@ function Row({ client, record, fresh, onRoom }: RowProps) {
           {timeOf(record.at)}
         </time>
       </button>
-      {record.talkMs > 0 && <IconButton icon="clock" label="How was the connection?" onClick={() => desk.showQuality(record.callId)} />}
+      {record.talkMs > 0 && (
+        <IconButton icon="clock" label="How was the connection?" onClick={() => desk.showQuality(record.callId)} />
+      )}
       <IconButton
         icon={record.media === "video" ? "video" : "phone"}
         label={`Call ${title}`}
@@ -129,7 +147,11 @@ export function CallListButton({ client }: { client: Hubbub }) {
   const { newCount } = useCallHistory(client);
   return (
     <span class="with-count">
-      <IconButton icon="calls" label={newCount > 0 ? `Calls, ${newCount} missed` : "Calls"} onClick={() => desk.showList(true)} />
+      <IconButton
+        icon="calls"
+        label={newCount > 0 ? `Calls, ${newCount} missed` : "Calls"}
+        onClick={() => desk.showList(true)}
+      />
       {newCount > 0 && (
         <span class="badge mention" aria-hidden="true">
           {newCount}

@@ -43,7 +43,10 @@ export function Graph({ title, points, top, limit, low, words }: GraphProps) {
           line.length === 1 ? (
             <circle key={index} cx={x(line[0]!.at)} cy={y(line[0]!.value)} r="2" />
           ) : (
-            <polyline key={index} points={line.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ")} />
+            <polyline
+              key={index}
+              points={line.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ")}
+            />
           ),
         )}
       </svg>

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { audioContext } from "./tones";
+import { audioContext } from "../ringing/tones";
 
 const LOOK_MS = 100;
 /** RMS above which somebody speaks; breath and fans stay below. */

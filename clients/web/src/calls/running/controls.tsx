@@ -2,9 +2,9 @@
 
 import type { ActiveCall, Room } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { Icon, type IconName } from "../parts";
-import { useDesk } from "./desk";
+import { useClient } from "../../client";
+import { Icon, type IconName } from "../../parts";
+import { useDesk } from "../desk";
 import { keyName, type Shortcut } from "./shortcuts";
 
 export interface CallActs {
@@ -38,10 +38,28 @@ export function Controls({ call, acts, room }: { call: ActiveCall; acts: CallAct
   const mayEnd = rules && room?.kind !== "direct" && there > 1;
   return (
     <div class="controls" role="toolbar" aria-label="Call">
-      <Toggle icon={sending.has("mic") ? "mic" : "mic_off"} off={!sending.has("mic")} words={sending.has("mic") ? "Mute" : "Unmute"} shortcut="mute" onClick={acts.mute} />
-      <Toggle icon={sending.has("camera") ? "video" : "video_off"} off={!sending.has("camera")} words={sending.has("camera") ? "Camera off" : "Camera on"} shortcut="camera" onClick={acts.camera} />
+      <Toggle
+        icon={sending.has("mic") ? "mic" : "mic_off"}
+        off={!sending.has("mic")}
+        words={sending.has("mic") ? "Mute" : "Unmute"}
+        shortcut="mute"
+        onClick={acts.mute}
+      />
+      <Toggle
+        icon={sending.has("camera") ? "video" : "video_off"}
+        off={!sending.has("camera")}
+        words={sending.has("camera") ? "Camera off" : "Camera on"}
+        shortcut="camera"
+        onClick={acts.camera}
+      />
       {"getDisplayMedia" in (navigator.mediaDevices ?? {}) && (
-        <Toggle icon="screen" active={sending.has("screen")} words={sending.has("screen") ? "Stop sharing" : "Share screen"} shortcut="share" onClick={acts.share} />
+        <Toggle
+          icon="screen"
+          active={sending.has("screen")}
+          words={sending.has("screen") ? "Stop sharing" : "Share screen"}
+          shortcut="share"
+          onClick={acts.share}
+        />
       )}
       <Toggle icon="gear" words="Devices" onClick={() => desk.showDevices(true)} />
       <button type="button" class="control end" title={`Hang up (${keyName("hangup")})`} onClick={acts.hangUp}>

@@ -43,7 +43,11 @@ const ORDINARY_MS = 6_000;
 const OWN_MS = 1_500;
 
 /** Let an ended call go, soon or late; on the stage it stays while there is something to ask or to press. */
-export function useFading(call: ActiveCall, { byMe, expanded }: { byMe: boolean; expanded: boolean }, dismiss: () => void) {
+export function useFading(
+  call: ActiveCall,
+  { byMe, expanded }: { byMe: boolean; expanded: boolean },
+  dismiss: () => void,
+) {
   const { bad } = useHowItWas(call);
   const ended = call.phase === "ended";
   const stays = expanded && (bad || (call.reason !== "hung_up" && !byMe));
@@ -64,6 +68,7 @@ export function useHowItWas(call: ActiveCall): { bad: boolean; endedAt: number }
     }
   }, [call, call.phase]);
   const { badMs, seenMs, endedAt } = memory;
-  const bad = (call.connectedAt !== undefined && call.reason === "failed") || badMs >= BAD_MS || badMs > seenMs * BAD_SHARE;
+  const bad =
+    (call.connectedAt !== undefined && call.reason === "failed") || badMs >= BAD_MS || badMs > seenMs * BAD_SHARE;
   return { bad, endedAt: endedAt || Date.now() };
 }

@@ -2,13 +2,13 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { Dialog, Icon, Problem } from "../parts";
-import { useDesk } from "./desk";
+import { Dialog, Icon, Problem } from "../../parts";
+import { useDesk } from "../desk";
 import { levelOf } from "./levels";
-import { Picture } from "./picture";
+import { Picture } from "../running/picture";
 import { prefer, usePreferences, type Preferences } from "./preferences";
-import { playTest } from "./tones";
-import { useClient } from "../client";
+import { playTest } from "../ringing/tones";
+import { useClient } from "../../client";
 import { usePreview } from "./preview";
 
 /** Before a call, or from the settings: with a picture and a level of its own. */
@@ -95,13 +95,31 @@ function Devices({ kept, withCamera, stream, level }: DevicesProps) {
   };
   return (
     <div class="devices">
-      <Choice label="Microphone" kind="audioinput" devices={devices} value={kept.mic} onChange={(mic) => prefer({ mic })} />
+      <Choice
+        label="Microphone"
+        kind="audioinput"
+        devices={devices}
+        value={kept.mic}
+        onChange={(mic) => prefer({ mic })}
+      />
       <Level stream={stream} read={level} />
       {withCamera && (
-        <Choice label="Camera" kind="videoinput" devices={devices} value={kept.camera} onChange={(camera) => prefer({ camera })} />
+        <Choice
+          label="Camera"
+          kind="videoinput"
+          devices={devices}
+          value={kept.camera}
+          onChange={(camera) => prefer({ camera })}
+        />
       )}
       {speakers.length > 0 && (
-        <Choice label="Loudspeaker" kind="audiooutput" devices={devices} value={kept.speaker} onChange={(speaker) => prefer({ speaker })} />
+        <Choice
+          label="Loudspeaker"
+          kind="audiooutput"
+          devices={devices}
+          value={kept.speaker}
+          onChange={(speaker) => prefer({ speaker })}
+        />
       )}
       <button type="button" class="with-icon" onClick={test}>
         <Icon name="speaker" /> Play a test sound
@@ -115,11 +133,19 @@ function Habits({ kept }: { kept: Preferences }) {
   return (
     <>
       <label class="check">
-        <input type="checkbox" checked={kept.checkFirst} onChange={(event) => prefer({ checkFirst: event.currentTarget.checked })} />
+        <input
+          type="checkbox"
+          checked={kept.checkFirst}
+          onChange={(event) => prefer({ checkFirst: event.currentTarget.checked })}
+        />
         Show this before each call
       </label>
       <label class="check">
-        <input type="checkbox" checked={kept.keys} onChange={(event) => prefer({ keys: event.currentTarget.checked })} />
+        <input
+          type="checkbox"
+          checked={kept.keys}
+          onChange={(event) => prefer({ keys: event.currentTarget.checked })}
+        />
         Single keys act in a call (M, V, S …)
       </label>
     </>
@@ -172,7 +198,17 @@ function Level({ stream, read }: { stream: MediaStream | undefined; read: (() =>
       own?.close();
     };
   }, [stream]);
-  return <div class="level" ref={meter} role="meter" aria-label="Level of the microphone" aria-valuemin={0} aria-valuemax={BARS} aria-valuenow={0} />;
+  return (
+    <div
+      class="level"
+      ref={meter}
+      role="meter"
+      aria-label="Level of the microphone"
+      aria-valuemin={0}
+      aria-valuemax={BARS}
+      aria-valuenow={0}
+    />
+  );
 }
 
 /** Their names are told once a device may be used: asked for again then, and when one is plugged in. */

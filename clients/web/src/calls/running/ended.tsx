@@ -2,13 +2,13 @@
 
 import type { ActiveCall, Room } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { titleOf } from "../format";
-import { Avatar, Icon } from "../parts";
-import { talkingSince, useServerOffset } from "./clock";
-import { useDesk } from "./desk";
+import { useClient } from "../../client";
+import { titleOf } from "../../format";
+import { Avatar, Icon } from "../../parts";
+import { talkingSince, useServerOffset } from "../clock";
+import { useDesk } from "../desk";
 import { useHowItWas } from "./how_it_was";
-import { clockOf, endWords } from "./words";
+import { clockOf, endWords } from "../words";
 
 export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined }) {
   const client = useClient();
@@ -32,7 +32,11 @@ export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined
       {talked > 0 && <p class="stage-time">{clockOf(talked)}</p>}
       <div class="row">
         {elsewhere ? (
-          <button type="button" class="primary" onClick={() => desk.answer(call.id, { takeOver: true, cameraOff: call.media === "audio" })}>
+          <button
+            type="button"
+            class="primary"
+            onClick={() => desk.answer(call.id, { takeOver: true, cameraOff: call.media === "audio" })}
+          >
             Bring it back here
           </button>
         ) : (

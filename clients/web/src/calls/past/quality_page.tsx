@@ -4,31 +4,49 @@ import { useEffect, useState } from "preact/hooks";
 
 import { asHubbubError, type CallQuality, type ParticipantQuality, type QualityWindow } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { nameOf } from "../format";
-import { Avatar, Dialog } from "../parts";
-import { useDesk } from "./desk";
+import { useClient } from "../../client";
+import { nameOf } from "../../format";
+import { Avatar, Dialog } from "../../parts";
+import { useDesk } from "../desk";
 import { Graph, type Point } from "./graph";
-import { clockOf, pairWords, percentOf, rateOf, VERDICTS } from "./words";
+import { clockOf, pairWords, percentOf, rateOf, VERDICTS } from "../words";
 
-export function QualityDialog({ callId }: { callId: string }) {
+/** Devices send their last measurements as the call ends: asked at once, and again after these ms. */
+const ASK_AGAIN_MS = [1_500, 5_000];
+
+function useQuality(callId: string): { quality: CallQuality | undefined; problem: string } {
   const client = useClient();
-  const desk = useDesk();
   const [quality, setQuality] = useState<CallQuality>();
   const [problem, setProblem] = useState("");
   useEffect(() => {
-    setQuality(undefined);
-    client.calls.qualityOf(callId).then(
-      (found) => setQuality(found),
-      (refusal: unknown) => {
-        const { code, message } = asHubbubError(refusal);
-        setProblem(code === "not_found" ? "Nothing was kept of this call’s connection." : message);
-      },
-    );
+    let timer: ReturnType<typeof setTimeout>;
+    const ask = (again: readonly number[]) => {
+      const [next, ...rest] = again;
+      if (next !== undefined) timer = setTimeout(() => ask(rest), next);
+      client.calls.qualityOf(callId).then(
+        (found) => (found.participants.length > 0 || next === undefined) && setQuality(found),
+        (refusal: unknown) => {
+          const { code, message } = asHubbubError(refusal);
+          if (next !== undefined) return;
+          setProblem(code === "not_found" ? "Nothing was kept of this call’s connection." : message);
+        },
+      );
+    };
+    ask(ASK_AGAIN_MS);
+    return () => clearTimeout(timer);
   }, [client, callId]);
+  return { quality, problem };
+}
+
+export function QualityDialog({ callId }: { callId: string }) {
+  const desk = useDesk();
+  const { quality, problem } = useQuality(callId);
   const bad = quality?.participants.some(({ verdict }) => verdict === "bad" || verdict === "fair");
   return (
-    <Dialog title={bad ? "Why was this call bad?" : "How was the connection?"} onClose={() => desk.showQuality(undefined)}>
+    <Dialog
+      title={bad ? "Why was this call bad?" : "How was the connection?"}
+      onClose={() => desk.showQuality(undefined)}
+    >
       {problem && <p role="alert">{problem}</p>}
       {!quality && !problem && <p role="status">Looking …</p>}
       {quality?.participants.length === 0 && <p>No device has measured anything in this call.</p>}
@@ -115,7 +133,13 @@ function Curves({ windows, start }: { windows: readonly QualityWindow[]; start: 
   return (
     <div class="graphs">
       <Graph title="Sound" points={curve(({ mos }) => mos)} top={4.5} limit={3.5} low words={(mos) => mos.toFixed(1)} />
-      <Graph title="Round trip" points={curve(({ rtt_ms }) => rtt_ms)} top={200} limit={300} words={(ms) => `${Math.round(ms)} ms`} />
+      <Graph
+        title="Round trip"
+        points={curve(({ rtt_ms }) => rtt_ms)}
+        top={200}
+        limit={300}
+        words={(ms) => `${Math.round(ms)} ms`}
+      />
       <Graph title="Lost" points={curve(lossOf)} top={0.05} limit={0.03} words={percentOf} />
       <Graph title="Received" points={curve(({ bps_in }) => bps_in)} top={100_000} words={rateOf} />
     </div>

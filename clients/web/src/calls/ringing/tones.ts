@@ -28,8 +28,22 @@ const TONES: Record<Tone, { period: number; volume: number; notes: readonly Note
     volume: 0.3,
     notes: [523.3, 659.3, 784, 1046.5].map((hz, index) => ({ at: index * 0.22, s: 0.35, hz: [hz] })),
   },
-  joined: { period: 0, volume: 0.16, notes: [{ at: 0, s: 0.12, hz: [587.3] }, { at: 0.11, s: 0.2, hz: [880] }] },
-  over: { period: 0, volume: 0.16, notes: [{ at: 0, s: 0.14, hz: [587.3] }, { at: 0.13, s: 0.24, hz: [392] }] },
+  joined: {
+    period: 0,
+    volume: 0.16,
+    notes: [
+      { at: 0, s: 0.12, hz: [587.3] },
+      { at: 0.11, s: 0.2, hz: [880] },
+    ],
+  },
+  over: {
+    period: 0,
+    volume: 0.16,
+    notes: [
+      { at: 0, s: 0.14, hz: [587.3] },
+      { at: 0.13, s: 0.24, hz: [392] },
+    ],
+  },
 };
 
 /** So long a note swells and fades, s: without it one hears clicks. */

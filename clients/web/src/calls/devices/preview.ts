@@ -46,7 +46,10 @@ async function open(wish: { mic: string; camera: string; withCamera: boolean }) 
   } catch {
     // Without a camera one can still talk.
     const stream = await navigator.mediaDevices.getUserMedia({ audio });
-    return { stream, problem: "The camera cannot be used: none is there, it is not allowed, or another program has it." };
+    return {
+      stream,
+      problem: "The camera cannot be used: none is there, it is not allowed, or another program has it.",
+    };
   }
 }
 

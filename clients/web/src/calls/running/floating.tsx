@@ -2,14 +2,14 @@
 
 import type { ActiveCall } from "@hubbub/client";
 
-import { useClient } from "../client";
-import { nameOf, titleOf } from "../format";
-import { Avatar, Icon, IconButton } from "../parts";
-import { talkingSince, useServerNow } from "./clock";
+import { useClient } from "../../client";
+import { nameOf, titleOf } from "../../format";
+import { Avatar, Icon, IconButton } from "../../parts";
+import { talkingSince, useServerNow } from "../clock";
 import type { CallActs } from "./controls";
-import { useDesk } from "./desk";
+import { useDesk } from "../desk";
 import { Picture } from "./picture";
-import { clockOf, endWords } from "./words";
+import { clockOf, endWords } from "../words";
 
 export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs }) {
   const client = useClient();
@@ -25,11 +25,24 @@ export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs 
   const state = stateOf(call, now, title, desk.byMe);
   return (
     <section class="floating" aria-label="Call" data-phase={call.phase}>
-      <button type="button" class="floating-picture" aria-label={`Back to the call with ${title}`} title="Back to the call" onClick={() => desk.expand(true)}>
+      <button
+        type="button"
+        class="floating-picture"
+        aria-label={`Back to the call with ${title}`}
+        title="Back to the call"
+        onClick={() => desk.expand(true)}
+      >
         {shown && call.phase !== "ended" ? (
-          <Picture stream={shown} whole={sharer !== undefined} label={`Picture of ${first ? nameOf(client.people.user(first.user_id)) : title}`} />
+          <Picture
+            stream={shown}
+            whole={sharer !== undefined}
+            label={`Picture of ${first ? nameOf(client.people.user(first.user_id)) : title}`}
+          />
         ) : (
-          <Avatar id={first?.user_id ?? room?.user_ids?.find((id) => id !== client.me?.id) ?? call.roomId} name={title} />
+          <Avatar
+            id={first?.user_id ?? room?.user_ids?.find((id) => id !== client.me?.id) ?? call.roomId}
+            name={title}
+          />
         )}
       </button>
       <div class="floating-row">

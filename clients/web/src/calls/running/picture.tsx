@@ -2,8 +2,8 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { Avatar, Icon } from "../parts";
-import { useSpeaking } from "./levels";
+import { Avatar, Icon } from "../../parts";
+import { useSpeaking } from "../devices/levels";
 
 interface TileProps {
   id: string;

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { ActiveCall, CallPhase } from "@hubbub/client";
 
-import { usePreferences } from "./preferences";
+import { usePreferences } from "../devices/preferences";
 import { audioContext, play, type Tone } from "./tones";
 
 /** Plays everybody. Stays in the page wherever the picture is shown, so that a voice never breaks off. */

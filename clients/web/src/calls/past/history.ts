@@ -9,7 +9,7 @@ import { useEffect, useReducer } from "preact/hooks";
 
 import type { Hubbub, LogEvent, Room } from "@hubbub/client";
 
-import { recordOf, wasMissed, type CallRecord } from "./words";
+import { recordOf, wasMissed, type CallRecord } from "../words";
 
 /** Rooms looked at, the newest activity first, and events of each at a time. */
 const MAX_ROOMS = 30;
@@ -22,20 +22,25 @@ type Reach = Map<string, number>;
 
 export class CallHistory {
   private readonly records = new Map<string, CallRecord>();
+  private sorted: readonly CallRecord[] | undefined;
   private readonly reach: Reach = new Map();
   private readonly listeners = new Set<() => void>();
-  private caughtUp = new Map<string, number>();
+  private readonly caughtUp = new Map<string, number>();
+  private readonly following: (() => void)[];
   loading = false;
 
   constructor(private readonly client: Hubbub) {
-    client.on("event", (event) => this.take([event]));
-    client.on("connection", (state) => state === "online" && void this.catchUp().catch(() => undefined));
+    this.following = [
+      client.on("event", (event) => this.take([event])),
+      client.on("connection", (state) => state === "online" && void this.catchUp().catch(() => undefined)),
+    ];
     if (client.connection === "online") void this.catchUp().catch(() => undefined);
   }
 
   /** The newest first. */
   get list(): readonly CallRecord[] {
-    return [...this.records.values()].sort((a, b) => b.at - a.at);
+    this.sorted ??= [...this.records.values()].sort((a, b) => b.at - a.at);
+    return this.sorted;
   }
 
   newestIn(roomId: string): CallRecord | undefined {
@@ -87,6 +92,11 @@ export class CallHistory {
     }
   }
 
+  /** Another person has logged in. */
+  close(): void {
+    for (const stop of this.following) stop();
+  }
+
   listen(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
@@ -114,8 +124,10 @@ export class CallHistory {
   private take(events: readonly LogEvent[]): void {
     const fresh = events.flatMap((event) => recordOf(event, event.room_id) ?? []);
     for (const record of fresh) this.records.set(record.callId, record);
+    if (fresh.length > 0) this.sorted = undefined;
     if (this.records.size > MAX_RECORDS) {
       for (const record of this.list.slice(MAX_RECORDS)) this.records.delete(record.callId);
+      this.sorted = undefined;
     }
     if (fresh.length > 0) this.told();
   }
@@ -145,6 +157,7 @@ export function useCallHistory(client: Hubbub): CallHistory {
   const userId = client.me?.id;
   let known = histories.get(client);
   if (!known || known.userId !== userId) {
+    known?.history.close();
     known = { userId, history: new CallHistory(client) };
     histories.set(client, known);
   }
