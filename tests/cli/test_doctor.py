@@ -194,7 +194,7 @@ def look_at(tmp_path: Path, name: str, *names: str, days: float = 90.0) -> Findi
         ("calls.example.org", 90, "ok", "for calls.example.org"),
         ("CALLS.example.org.", 90, "ok", ""),
         ("a.wild.example.org", 90, "ok", ""),
-        ("192.0.2.1", 90, "ok", ""),
+        ("192.0.2.1", 90, "warn", "Firefox"),
         ("calls.example.org", 13, "warn", "until"),
         ("calls.example.org", -1, "WRONG", "expired"),
         ("chat.example.org", 90, "WRONG", "not for chat.example.org"),

@@ -39,6 +39,9 @@ def look_at(media: Media, name: str, now: datetime.datetime) -> Finding:
         return wrong(NAME, f"{path} is for {listed}, not for {name}", advice)
     if until - now < SOON:
         return warn(NAME, seen, renew)
+    if _is_address(name):
+        advice = "Set media.public_name to a name of the certificate."
+        return warn(NAME, f"{seen}; Firefox uses no TURN over TLS at a numeric address", advice)
     return ok(NAME, f"{seen}, for {name}")
 
 
@@ -54,9 +57,16 @@ def names_of(leaf: x509.Certificate) -> list[str]:
 
 def covers(covered: list[str], name: str) -> bool:
     name = name.lower().rstrip(".")
-    try:
+    if _is_address(name):
         return str(ipaddress.ip_address(name.strip("[]"))) in covered
+    parent = name.partition(".")[2]
+    wanted = {name, f"*.{parent}"} if parent else {name}
+    return any(one.lower() in wanted for one in covered)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
     except ValueError:
-        parent = name.partition(".")[2]
-        wanted = {name, f"*.{parent}"} if parent else {name}
-        return any(one.lower() in wanted for one in covered)
+        return False
+    return True
