@@ -149,6 +149,18 @@ class Meeting:
         page = await self.asks(path)
         return [event["content"] for event in page["events"] if event["type"] == "call"]
 
+    async def ends_once(self, call_id: str) -> None:
+        """It is still that call for both, and when Alice leaves one event says so."""
+        for talker in (self.alice, self.bob):
+            state = await talker.state()
+            assert (state["id"], state["phase"]) == (call_id, "connected"), state
+        await self.alice.does("leave")
+        async with asyncio.timeout(10):
+            while not await self.call_events():  # noqa: ASYNC110 (it is asked over HTTP)
+                await asyncio.sleep(0.1)
+        (event,) = await self.call_events()
+        assert (event["call_id"], event["outcome"]) == (call_id, "hung_up")
+
     async def asks(self, path: str) -> Any:
         headers = {"Authorization": f"Bearer {await self.alice.does('token')}"}
         async with (

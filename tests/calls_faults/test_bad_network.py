@@ -22,8 +22,8 @@ async def met(tmp_path: Path, seed: int) -> AsyncIterator[Meeting]:
 
 
 async def undergoes(met: Meeting, name: str) -> Figures:
-    during = OUTAGE_S if name == "10 s outage" else 4.0
-    return await weather(met, name, before_s=2.0, during_s=during, after_s=5.0)
+    during = OUTAGE_S if name == "10 s outage" else 3.0
+    return await weather(met, name, before_s=1.0, during_s=during, after_s=4.0)
 
 
 async def test_a_relayed_call_lives_through_bad_networks_and_recovers(met: Meeting) -> None:
@@ -31,23 +31,18 @@ async def test_a_relayed_call_lives_through_bad_networks_and_recovers(met: Meeti
     call_id = await met.calls()
 
     found = {name: await undergoes(met, name) for name in WEATHERS}
-    states = [await talker.state() for talker in (met.alice, met.bob)]
-    await met.alice.does("leave")
 
     for name, figures in found.items():
         assert figures.fps_after >= LIVES_FPS, (name, figures)
         assert name == "10 s outage" or figures.fps_during >= LIVES_FPS, (name, figures)
-    assert [(one["id"], one["phase"]) for one in states] == [(call_id, "connected")] * 2
-    assert [one["call_id"] for one in await met.call_events()] == [call_id]
+    await met.ends_once(call_id)
 
 
-async def test_a_direct_call_survives_a_new_address_and_an_outage(met: Meeting) -> None:
+async def test_a_direct_call_survives_a_new_address(met: Meeting) -> None:
     await met.goes_directly()
     call_id = await met.calls()
 
-    found = [await undergoes(met, name) for name in ("address change", "10 s outage")]
+    found = await undergoes(met, "address change")
 
-    assert min(figures.fps_after for figures in found) >= LIVES_FPS, found
-    for talker in (met.alice, met.bob):
-        state = await talker.state()
-        assert (state["id"], state["phase"]) == (call_id, "connected")
+    assert found.fps_after >= LIVES_FPS, found
+    await met.ends_once(call_id)

@@ -66,18 +66,6 @@ async def wait_until_back(met: Meeting, within_s: float = 15.0) -> None:
             await asyncio.sleep(0.1)
 
 
-async def ends_once(met: Meeting, call_id: str) -> None:
-    for talker in (met.alice, met.bob):
-        state = await talker.state()
-        assert (state["id"], state["phase"]) == (call_id, "connected")
-    await met.alice.does("leave")
-    async with asyncio.timeout(10):
-        while not await met.call_events():  # noqa: ASYNC110 (it is asked over HTTP)
-            await asyncio.sleep(0.1)
-    (event,) = await met.call_events()
-    assert (event["call_id"], event["outcome"]) == (call_id, "hung_up")
-
-
 def tell(what: str, seconds: float) -> None:
     sys.stdout.write(f"\n{what}: {seconds:.1f} s")
 
@@ -99,7 +87,7 @@ async def test_a_relayed_call_is_back_after_its_relay_and_its_hub_were_killed(
     assert after_media <= BACK_S
     assert after_hub <= BACK_S
     await wait_until_back(met)
-    await ends_once(met, call_id)
+    await met.ends_once(call_id)
 
 
 async def test_a_direct_call_does_not_notice_and_is_the_same_call_afterwards(
@@ -121,4 +109,4 @@ async def test_a_direct_call_does_not_notice_and_is_the_same_call_afterwards(
     for talker in (met.alice, met.bob):
         assert await longest_standstill(talker, began) < 2.0
     assert back <= BACK_S
-    await ends_once(met, call_id)
+    await met.ends_once(call_id)
