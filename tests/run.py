@@ -112,16 +112,16 @@ def run(step: Step, tally: Tally) -> None:
 
 
 def count(tail: str, tally: Tally) -> bool:
-    """Add up the runner's closing line ("5 passed, 1 skipped"). False if it counted no test."""
-    closing = [
-        line for line in re.sub(r"\x1b\[[0-9;]*m", "", tail).splitlines() if " passed" in line
-    ]
-    if not closing:
-        return False
+    """Add up the runner's closing line ("5 passed, 1 skipped"), or those of several Vitest runs
+    ("Tests  5 passed | 1 skipped"). False if it counted no test.
+    """
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", tail).splitlines()
+    closing = [line for line in lines if line.lstrip().startswith("Tests ")]
+    closing = closing or [line for line in lines if " passed" in line][-1:]
     for name in ("passed", "failed", "skipped"):
-        found = re.findall(rf"(\d+) {name}", closing[-1])
+        found = re.findall(rf"(\d+) {name}", "\n".join(closing))
         setattr(tally, name, getattr(tally, name) + sum(map(int, found)))
-    return True
+    return any(" passed" in line for line in closing)
 
 
 def report(tally: Tally) -> int:
