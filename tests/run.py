@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 CI = os.environ.get("CI") == "true"
+STARTED = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,30 @@ class Step:
     command: list[str]
     counts: bool = False
     folder: Path = ROOT
+
+
+class Beside(threading.Thread):
+    """A step that runs while others do; what it says is shown when it is told."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+        self.start()
+
+    def run(self) -> None:
+        started = time.monotonic()
+        self.done = subprocess.run(
+            self.step.command, cwd=self.step.folder, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        self.seconds = time.monotonic() - started
+
+    def tell(self, tally: Tally) -> None:
+        self.join()
+        good = self.done.returncode == 0
+        print(f"== {self.step.name}\n{self.done.stdout}", end="", flush=True)
+        tally.failed += 0 if good else 1
+        tally.seconds.append((self.step.name, self.seconds, good))
 
 
 @dataclass
@@ -50,7 +76,7 @@ CALLS = ("tests/media", "tests/calls_faults")
 """Their browsers are driven within a loop: the others' driver may not share a process with them."""
 HOMES = "tests/calls_browser"
 """Its browsers live in namespaces of their own and stay open to the end."""
-CHECK = [*STATIC, pytest_step("fast tests", "-m", "not slow and not browser and not node")]
+CHECK = [pytest_step("fast tests", "-m", "not slow and not browser and not node")]
 ALL = [
     *STATIC,
     Step("web page", ["sh", "tests/support/build_web.sh", str(BIN)]),
@@ -68,12 +94,16 @@ ALL = [
 
 def main() -> int:
     steps = {"check": CHECK, "all": ALL}[sys.argv[1]]
+    # Types take as long as the fast tests: a person waits for the longer of the two.
+    beside = [Beside(step) for step in STATIC] if steps is CHECK else []
     # What a helper program in the virtual environment offers (node, npm) counts as installed.
     os.environ["PATH"] = os.environ["PATH"] + os.pathsep + str(BIN)
     tally = Tally()
     with preparing(sys.argv[1] == "all"):
         for step in steps:
             run(step, tally)
+    for one in beside:
+        one.tell(tally)
     return report(tally)
 
 
@@ -128,7 +158,7 @@ def report(tally: Tally) -> int:
     print("\nseconds of each part:")
     for name, seconds, good in tally.seconds:
         print(f"  {seconds:7.1f}  {name}{'' if good else '   FAILED'}")
-    print(f"  {sum(s for _, s, _ in tally.seconds):7.1f}  in all")
+    print(f"  {time.monotonic() - STARTED:7.1f}  in all")
     if CI and tally.skipped:
         print(f"{tally.skipped} tests were skipped, and under CI=true nothing may be")
     bad = tally.failed or not all(good for _, _, good in tally.seconds) or (CI and tally.skipped)
