@@ -117,14 +117,15 @@ def test_it_listens_to_the_outside_and_keeps_its_data_in_a_volume(image: Image) 
     assert env["HUBBUB_SERVER__HOST"] == "0.0.0.0"
     assert env["HUBBUB_SERVER__DATA"] == "/data"
     assert list(image.config["Volumes"]) == ["/data"]
-    assert list(image.config["ExposedPorts"]) == ["8008/tcp"]
+    assert set(image.config["ExposedPorts"]) == {"8008/tcp", "8008/udp", "8009/tcp"}
     assert image.config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
 def test_what_is_added_to_the_base_is_small(image: Image) -> None:
     size = sum(f.lstat().st_size for f in (image.root / "opt/hubbub").rglob("*") if f.is_file())
 
-    assert size < 150 * 1024 * 1024, size
+    # Half of it is FFmpeg, which aiortc brings.
+    assert size < 280 * 1024 * 1024, size
 
 
 def test_it_ends_when_told(served: tuple[Process, str, Path]) -> None:

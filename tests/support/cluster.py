@@ -136,12 +136,16 @@ class Cluster:
             await _to_its_end(asyncio.to_thread(hub.start))
 
     async def ready(self, within_s: float = READY_S) -> None:
-        """Wait until all hubs are. RuntimeError: they were not in time."""
+        """Wait until all hubs are; one that gave its start up is started again, as a supervisor
+        does. RuntimeError: they were not in time.
+        """
         give_up = time.monotonic() + within_s
         for hub in self.hubs:
             while not await asyncio.to_thread(hub.ready):
                 if time.monotonic() > give_up:
                     raise RuntimeError(f"{hub.name} is not ready: {hub.process.tail()}")
+                if not hub.process.running:
+                    await _to_its_end(asyncio.to_thread(hub.start))
                 await asyncio.sleep(0.2)
 
 

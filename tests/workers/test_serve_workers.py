@@ -58,7 +58,8 @@ async def test_people_at_four_workers_hear_one_another_once_and_in_order(four: R
         )
         await until(lambda: all(len(one.heard) >= 60 for one in all_of_them), 20)
 
-        assert sorted(sent.seq for sent in said) == list(range(said[0].seq, said[0].seq + 60))
+        seqs = sorted(sent.seq for sent in said)
+        assert seqs == list(range(seqs[0], seqs[0] + 60))
         assert all(one.heard == all_of_them[0].heard for one in all_of_them)
         assert set(Counter(all_of_them[0].heard).values()) == {1}
 
