@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +29,9 @@ class Step:
     command: list[str]
     counts: bool = False
     folder: Path = ROOT
+    beside: bool = False
+    """It runs while the steps after it do, up to the next that is to be alone."""
+    alone: bool = False
 
 
 class Beside(threading.Thread):
@@ -49,10 +52,8 @@ class Beside(threading.Thread):
 
     def tell(self, tally: Tally) -> None:
         self.join()
-        good = self.done.returncode == 0
         print(f"== {self.step.name}\n{self.done.stdout}", end="", flush=True)
-        tally.failed += 0 if good else 1
-        tally.seconds.append((self.step.name, self.seconds, good))
+        tally.add(self.step, self.done.returncode, self.done.stdout, self.seconds)
 
 
 @dataclass
@@ -62,9 +63,18 @@ class Tally:
     skipped: int = 0
     seconds: list[tuple[str, float, bool]] = field(default_factory=list)
 
+    def add(self, step: Step, code: int, said: str, seconds: float) -> None:
+        good = code == 0
+        if step.counts:
+            good = count(said, self) and good
+        if not good:
+            self.failed += 0 if step.counts and "failed" in said[-4000:] else 1
+        self.seconds.append((step.name, seconds, good))
+
 
 def pytest_step(name: str, *arguments: str) -> Step:
-    return Step(name, [sys.executable, "-m", "pytest", "-q", *arguments], counts=True)
+    line = [sys.executable, "-m", "pytest", "-q", "--durations=12", "--durations-min=5"]
+    return Step(name, [*line, *arguments], counts=True)
 
 
 STATIC = [
@@ -76,31 +86,45 @@ CALLS = ("tests/media", "tests/calls_faults")
 """Their browsers are driven within a loop: the others' driver may not share a process with them."""
 HOMES = "tests/calls_browser"
 """Its browsers live in namespaces of their own and stay open to the end."""
-CHECK = [pytest_step("fast tests", "-m", "not slow and not browser and not node")]
+# Types take as long as the fast tests: a person waits for the longer of the two.
+CHECK = [
+    *(replace(step, beside=True) for step in STATIC),
+    pytest_step("fast tests", "-m", "not slow and not browser and not node"),
+]
+SLOW = ("-m", "slow and not faults and not browser and not node")
+STORES = tuple(f"tests/{name}" for name in (
+    "bus", "contracts", "storage", "storage_postgres", "storage_redis", "storage_s3",
+))  # fmt: skip
+"""They wait for servers' disks and time limits while browsers compute."""
 ALL = [
     *STATIC,
     Step("web page", ["sh", "tests/support/build_web.sh", str(BIN)]),
     Step("web types", ["npm", "run", "--silent", "check"], folder=ROOT / "clients"),
     Step("web tests", ["npm", "test", "--silent"], counts=True, folder=ROOT / "clients"),
     pytest_step("fast tests", "-m", "not slow and not browser and not node"),
-    pytest_step("slow tests", "-m", "slow and not faults and not browser and not node"),
+    pytest_step("slow tests", *SLOW, *(f"--ignore={folder}" for folder in STORES)),
     pytest_step("node clients", "-m", "node"),
-    pytest_step("browser", "-m", "browser", *(f"--ignore={folder}" for folder in (*CALLS, HOMES))),
+    replace(pytest_step("stores", *SLOW, *STORES), beside=True),
+    pytest_step("browser", "-m", "browser", *(f"--ignore={one}" for one in (*CALLS, HOMES))),
     pytest_step("calls in a browser", "-m", "browser", *CALLS),
     pytest_step("calls between browsers", "-m", "browser", HOMES),
-    pytest_step("faults", "-m", "faults"),
+    replace(pytest_step("faults", "-m", "faults"), alone=True),
 ]
 
 
 def main() -> int:
     steps = {"check": CHECK, "all": ALL}[sys.argv[1]]
-    # Types take as long as the fast tests: a person waits for the longer of the two.
-    beside = [Beside(step) for step in STATIC] if steps is CHECK else []
     # What a helper program in the virtual environment offers (node, npm) counts as installed.
     os.environ["PATH"] = os.environ["PATH"] + os.pathsep + str(BIN)
     tally = Tally()
+    beside: list[Beside] = []
     with preparing(sys.argv[1] == "all"):
         for step in steps:
+            if step.beside:
+                beside.append(Beside(step))
+                continue
+            while step.alone and beside:
+                beside.pop().tell(tally)
             run(step, tally)
     for one in beside:
         one.tell(tally)
@@ -133,12 +157,7 @@ def run(step: Step, tally: Tally) -> None:
     for line in process.stdout:
         print(line, end="", flush=True)
         tail = (tail + line)[-4000:]
-    good = process.wait() == 0
-    if step.counts:
-        good = count(tail, tally) and good
-    if not good:
-        tally.failed += 0 if step.counts and "failed" in tail else 1
-    tally.seconds.append((step.name, time.monotonic() - started, good))
+    tally.add(step, process.wait(), tail, time.monotonic() - started)
 
 
 def count(tail: str, tally: Tally) -> bool:
