@@ -167,8 +167,12 @@ def count(tail: str, tally: Tally) -> bool:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", tail).splitlines()
     closing = [line for line in lines if line.lstrip().startswith("Tests ")]
     closing = closing or [line for line in lines if " passed" in line][-1:]
-    for name in ("passed", "failed", "skipped"):
-        found = re.findall(rf"(\d+) {name}", "\n".join(closing))
+    for name, said in (
+        ("passed", "passed"),
+        ("failed", "(?:failed|error)"),
+        ("skipped", "skipped"),
+    ):
+        found = re.findall(rf"(\d+) {said}", "\n".join(closing))
         setattr(tally, name, getattr(tally, name) + sum(map(int, found)))
     return any(" passed" in line for line in closing)
 
