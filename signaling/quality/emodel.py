@@ -19,8 +19,8 @@ BASIC_R = 93.2
 OPUS_IE = 0.0
 """G.113 has no value for Opus. It is at least as good as G.711, whose 0 is the scale's best."""
 OPUS_BPL = 20.0
-"""Percent; not in G.113 either. What implementations take for Opus with in-band FEC, which browsers
-send by default; of G.113's own, G.711 with concealment has 25.1, G.729A 19.
+"""Percent. G.113 has no value for Opus; ours lies between its two for codecs that conceal losses,
+G.711 with concealment (25.1) and G.729A (19).
 """
 CODEC_MS = 26.5
 """A frame of 20 ms and 6.5 ms of look-ahead: RFC 6716, 2.1.4."""
