@@ -47,17 +47,25 @@ class Call:
     ring_until_ms: int = 0
     reason: EndReason | None = None
     ended_ms: int = 0
+    revision: int = 0
+    _seen: tuple[object, ...] = ()
 
     # ---- what can be seen ------------------------------------------------------------------------
 
     def view(self, reason: Reason | None = None) -> CallView:
-        """`reason`: for a user's own devices; else the reason of its end."""
+        """`reason`: for a user's own devices; else the reason of its end. A view that differs from
+        the one before has a higher revision.
+        """
+        participants = tuple(device.view for device in self.devices.values())
+        seen = (self.state, self.mode, self.generation, participants)
+        if seen != self._seen:
+            self._seen = seen
+            self.revision += 1
         why = reason or self.reason
         return CallView(
             self.id, self.room_id, self.media, self.mode, self.generation, self.state,
-            self.started_by, self.started_ms,
-            tuple(d.view for d in self.devices.values()),
-            UNSET if why is None else why,
+            self.started_by, self.started_ms, participants, UNSET if why is None else why,
+            self.revision,
         )  # fmt: skip
 
     @property

@@ -36,6 +36,8 @@ class Delivery:
         match told.to:
             case ToRoom(room_id, without):
                 self._outlet.to_room(room_id, "call:state", payload, without=without)
+                # An answer waits for no companions: what comes next must not overtake this.
+                self._outlet.flush(room_id)
             case ToUser(user_id, without_at):
                 but = None if without_at is None else without_at.socket_id
                 self._outlet.to_users([user_id], "call:state", payload, without=but)

@@ -30,7 +30,9 @@ log = get_logger(__name__)
 
 
 class Exchange:
-    """Outputs are done in their order, in the loop turn after the answer: it is sent first."""
+    """Outputs are done in their order, after the answer and before the next: so a socket hears
+    what was before its command, its answer, and what came of it, in this order.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Exchange:
 
     def handle(self, event: Input) -> Answered:
         """Raises AppError: the core refuses."""
+        self._do()
         now = Moment(self._clock.monotonic(), self._clock.now_ms())
         answer: Answered | Refused = Answered()
         for output in self.core.handle(event, now):

@@ -11,6 +11,9 @@ from signaling.inputs import Moment
 from signaling.outputs import At
 from signaling.views import SavedCall
 
+UNSAVED = 1_000_000
+"""Revisions that clients may have seen of a call since it was last saved: more than there can be."""
+
 
 def save(call: Call) -> SavedCall:
     return SavedCall(
@@ -18,7 +21,7 @@ def save(call: Call) -> SavedCall:
         call.started_by, call.started_device, call.started_ms, call.ring_until_ms, call.answered,
         tuple(sorted(call.invited)), tuple(sorted(call.ringing)), tuple(sorted(call.declined)),
         tuple(device.saved for device in call.devices.values()),
-        tuple(call.attended.values()), call.reason, call.ended_ms,
+        tuple(call.attended.values()), call.reason, call.ended_ms, call.revision,
     )  # fmt: skip
 
 
@@ -30,7 +33,7 @@ def restore(saved: SavedCall, alive: Collection[NodeId], now: Moment) -> Call:
         saved.started_device, saved.started_at, frozenset(saved.invited), saved.state,
         saved.mode, saved.generation, saved.answered, {}, set(saved.ringing), set(saved.declined),
         {stay.device_id: stay for stay in saved.attended}, now.s + left_s, saved.ring_until,
-        saved.reason, saved.ended_at,
+        saved.reason, saved.ended_at, saved.revision + UNSAVED,
     )  # fmt: skip
     for kept in saved.devices:
         at = At(NodeId(kept.node_id), SocketId(kept.socket_id))

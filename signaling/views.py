@@ -30,7 +30,11 @@ class ParticipantView(msgspec.Struct, frozen=True):
 
 
 class CallView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`started_at` in ms; `participants` in the order they came; none once it has ended."""
+    """`started_at` in ms; `participants` in the order they came; none once it has ended.
+
+    `revision` (our addition to the contract) grows whenever the rest changes: of two views the
+    higher one is the newer, whichever came first. Answers and `call:state` travel apart.
+    """
 
     id: str
     room_id: RoomId
@@ -42,6 +46,7 @@ class CallView(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int
     participants: tuple[ParticipantView, ...]
     reason: Reason | UnsetType = UNSET
+    revision: int = 0
 
 
 class Attended(msgspec.Struct, frozen=True):
@@ -114,3 +119,4 @@ class SavedCall(msgspec.Struct, frozen=True):
     attended: tuple[Attended, ...]
     reason: EndReason | None = None
     ended_at: int = 0
+    revision: int = 0

@@ -50,6 +50,7 @@ class LeavingOutlet:
         self._leave = outlet.leave
         self.room_event = outlet.room_event
         self.to_room = outlet.to_room
+        self.flush = outlet.flush
         self.to_users = outlet.to_users
         self.to_socket = outlet.to_socket
         self.end_sessions = outlet.end_sessions

@@ -47,6 +47,10 @@ class Outlet(Protocol):
         ephemeral: bool = False,
     ) -> None: ...
 
+    def flush(self, room_id: RoomId) -> None:
+        """What was sent to the room and waits for companions goes out now, at this node."""
+        ...
+
     def to_users(
         self,
         user_ids: Iterable[UserId],

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hubbub.calls.call import Call
+from hubbub.calls.shapes import CallChanged
 from hubbub.errors import Conflict, Forbidden, LineBroken, NotFound
 
 from tests.support.process import Running, start_server
@@ -61,6 +62,24 @@ async def test_a_call_rings_and_is_answered(house: People) -> None:
     assert {track.source for track in accepted.own_tracks} == {"mic", "camera"}
     assert not bob.client.calls.ringing
     assert any("turn:" in str(each.urls) for each in accepted.ice_servers)
+
+
+async def test_what_was_said_before_the_answer_and_comes_after_it_is_no_news(house: People) -> None:
+    alice, bob, room_id = await two(house)
+    started = await alice.client.calls.start(room_id, "video")
+    ringing = await bob.rings()
+    accepted = await bob.client.calls.accept(ringing.call.id)
+
+    late = [bob.client.calls.hear(each) for each in (CallChanged(ringing.call), ringing)]
+
+    assert late == [False, False]
+    assert not accepted.over
+    assert not bob.client.calls.ringing
+    await accepted.leave()
+    await alice.hears_end()
+    assert not alice.client.calls.hear(CallChanged(ringing.call))
+    assert started.over
+    assert room_id not in alice.client.calls.running
 
 
 async def test_a_declined_call_is_over_for_both(house: People) -> None:

@@ -26,7 +26,9 @@ def test_a_call_goes_on_when_its_devices_come_back(line: Line) -> None:
     line.accepts("bob")
     line.passes(60)
 
-    assert line.view == before
+    after = line.view
+    assert msgspec.structs.replace(after, revision=before.revision) == before
+    assert after.revision > before.revision + 1_000
     assert line.logged == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from media.turn.credentials import ticket_password
 from server.kernel.errors import AppError, Forbidden, Invalid, NotFound, TooLarge
 from server.kernel.ids import RoomId, UserId
-from signaling.shapes import StartCall
+from signaling.shapes import AcceptCall, MuteTrack, StartCall
 from signaling.wiring import turn_secret
 from tests.support.calls_house import STUN, TURN, CallsHouse, calls_house
 
@@ -43,6 +43,7 @@ async def test_a_call_from_start_to_its_event_in_the_log(house: CallsHouse) -> N
         "started_by": "alice",
         "started_at": house.clock.now_ms(),
         "participants": [{"user_id": "alice", "device_id": "alice", "tracks": []}],
+        "revision": 1,
     }
     camera = {"track_id": "camera", "kind": "video", "source": "camera", "muted": False}
     assert camera in accepted["call"]["participants"][1]["tracks"]
@@ -51,6 +52,23 @@ async def test_a_call_from_start_to_its_event_in_the_log(house: CallsHouse) -> N
     assert [record.call_id for record in house.log.records] == [call_id]
     assert house.log.records[0].content["outcome"] == "hung_up"
     assert await house.store.calls.all() == []
+
+
+async def test_what_was_before_an_answer_is_heard_before_it(house: CallsHouse) -> None:
+    """Two commands in one turn of the loop: the first one's state is none of after the second."""
+    alice, bob = house.opens("alice"), house.opens("bob")
+    call_id = (await house.asks(alice, "call:start", room_id="duo", media="video"))["call"]["id"]
+    flushed: list[int] = []
+    house.outlet.flush = lambda room_id: flushed.append(len(house.states(bob)))  # type: ignore[method-assign]
+
+    await house.calls.mute(alice, MuteTrack(call_id, "mic", False))
+    heard = house.socket(bob).named("call:state")
+    await house.calls.accept(bob, AcceptCall(call_id))
+
+    assert house.socket(bob).named("call:state")[len(heard) :][-1]["call"]["state"] == "ringing"
+    await house.settle()
+    assert house.states(bob)[-1] == ("active", None)
+    assert flushed == [2, 2]  # the room's; the third was for Bob's device alone
 
 
 async def test_tickets_are_what_a_turn_server_with_the_secret_computes(house: CallsHouse) -> None:

@@ -78,7 +78,7 @@ class Line:
     """`acts` with the last answer or refusal; everything told reaches the phones that are up.
 
     Checks always: a phone that is told to stop rings; what has ended is told as ended; generations
-    only grow; a call is logged once.
+    and revisions only grow, and one revision is one state; a call is logged once.
     """
 
     def __init__(self, limits: CallLimits | None = None) -> None:
@@ -92,6 +92,8 @@ class Line:
         self.media: list[MediaCommand] = []
         self.notes: list[Noted] = []
         self.generations: Counter[str] = Counter()
+        self.revisions: Counter[str] = Counter()
+        self.revised: dict[tuple[str, int], CallView] = {}
         self.rung: set[tuple[str, UserId]] = set()
         """Whose devices were told to ring and not to stop yet."""
         self._calls = 0
@@ -243,6 +245,8 @@ class Line:
 
     def _does(self, output: Output) -> None:
         match output:
+            case Answered(call) if call is not None:
+                self._revision(call)
             case Rung():
                 for phone in self._rung(output):
                     assert output.call.id not in phone.rings, "rings twice"
@@ -279,6 +283,9 @@ class Line:
     def _tell(self, told: Told) -> None:
         assert told.call.generation >= self.generations[told.call.id], "generations only grow"
         self.generations[told.call.id] = told.call.generation
+        self._revision(told.call)
+        assert told.call.revision >= self.revisions[told.call.id], "revisions only grow"
+        self.revisions[told.call.id] = told.call.revision
         hearers = self._hearers(told.to)
         for phone in hearers:
             phone.heard.append(told.call)
@@ -289,6 +296,11 @@ class Line:
                 if phone.up and phone.by.user_id == user_id and told.call.id in phone.rings:
                     assert phone in hearers or phone.by.device_id in self._devices(told), phone
                     phone.rings.discard(told.call.id)
+
+    def _revision(self, call: CallView) -> None:
+        state = msgspec.structs.replace(call, reason=msgspec.UNSET)
+        known = self.revised.setdefault((call.id, call.revision), state)
+        assert known == state, "one revision is one state"
 
     def _devices(self, told: Told) -> set[str]:
         """Those in the call need not be told that it rings no more."""

@@ -25,7 +25,7 @@ class WideOutlet:
 
     def __init__(self, own: FakeOutlet, cluster: CallsCluster) -> None:
         self._cluster = cluster
-        self.to_socket = own.to_socket
+        self.to_socket, self.flush = own.to_socket, own.flush
         self.room_event, self.end_sessions = own.room_event, own.end_sessions
         self.join, self.leave, self.online = own.join, own.leave, own.online
 

@@ -63,6 +63,9 @@ class FakeOutlet:
             if socket.ctx.user_id != without:
                 socket.heard.append((name, _wire(payload)))
 
+    def flush(self, room_id: RoomId) -> None:
+        """Nothing ever waits here."""
+
     def to_users(
         self,
         user_ids: Iterable[UserId],

@@ -156,6 +156,13 @@ describe("when to look for new paths", () => {
     expect(done).toEqual(["6500 restart"]);
   });
 
+  it("where checks are answered and DTLS gets nowhere, it is tried again, at last by a new connection", () => {
+    const stuck = { flows: false, connection: "connecting" } as const;
+    const done = run(new Recovery(0), 30, (at) => ({ ...stuck, responses: Math.floor(at / 2_500) }));
+
+    expect(done).toEqual(["6500 restart", "13000 restart", "19500 restart", "26000 rebuild"]);
+  });
+
   it("where ICE is well and DTLS has failed, only a new connection helps", () => {
     const done = run(new Recovery(0), 5, (at) => ({ flows: at < 3_000, connection: at < 3_000 ? "connected" : "failed" }));
 

@@ -174,6 +174,7 @@ export class FakeSwitchboard {
   }
 
   private tell(call: Call): void {
+    call.revision = (call.revision ?? 0) + 1;
     for (const line of this.links) this.to(line, "call:state", { call });
   }
 

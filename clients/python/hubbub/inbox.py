@@ -129,8 +129,8 @@ class Inbox:
                 self._mark(item)
                 self._emit(item)
             case CallRinging() | CallChanged() | CallSignal() as item:
-                self.calls.hear(item)
-                self._emit(item)
+                if self.calls.hear(item):
+                    self._emit(item)
             case item:
                 self._emit(item)
         return None

@@ -30,6 +30,7 @@ class LocalOutlet:
         self._left = left
         self.room_event = hub.room_event
         self.to_room = hub.to_room
+        self.flush = hub.flush
         self.to_users = hub.to_users
         self.to_socket = hub.to_socket
         self.end_sessions = hub.end_sessions
@@ -66,6 +67,7 @@ class WideOutlet:
         self.on_ended: list[Callable[[Collection[SessionId]], None]] = []
         """Told which sessions another node ended."""
         self.room_event = hub.room_event
+        self.flush = hub.flush
         self.to_socket = hub.to_socket
         self.join = hub.join
         self.leave = hub.leave

@@ -10,17 +10,19 @@ import { remotesOf } from "./remote.js";
 import { Returning } from "./returning.js";
 import { readSignal, SOURCES } from "./signal.js";
 import { Signaler } from "./signaler.js";
+import { Strangers } from "./strangers.js";
 import { TrackTeller } from "./track_teller.js";
-import type {
-  ActiveCall,
-  Call,
-  CallPhase,
-  CallReason,
-  MediaChoice,
-  Participant,
-  Quality,
-  RemoteMedia,
-  Source,
+import {
+  type ActiveCall,
+  type Call,
+  type CallPhase,
+  type CallReason,
+  isOlder,
+  type MediaChoice,
+  type Participant,
+  type Quality,
+  type RemoteMedia,
+  type Source,
 } from "./types.js";
 import type { IceServer, Joined } from "./wire.js";
 
@@ -47,6 +49,7 @@ export class JoinedCall implements ActiveCall {
   private readonly line: Returning;
   private readonly teller: TrackTeller;
   private readonly peers = new Map<string, Peer>();
+  private readonly strangers = new Strangers();
   private readonly shown = new Map<Source, MediaStream>();
   private configuration: RTCConfiguration = {};
   constructor(
@@ -177,7 +180,7 @@ export class JoinedCall implements ActiveCall {
 
   /** `call:state` */
   told(call: Call): void {
-    if (this.over) return;
+    if (this.over || isOlder(call, this.call)) return;
     if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
     const here = call.participants.some(({ device_id }) => device_id === this.me.deviceId);
     // While it asks to be let in again it may not be in yet.
@@ -189,7 +192,10 @@ export class JoinedCall implements ActiveCall {
 
   signalled(fromDeviceId: string, signal: unknown): void {
     const read = readSignal(signal);
-    if (read) this.peers.get(fromDeviceId)?.receive(read);
+    if (!read) return;
+    const peer = this.peers.get(fromDeviceId);
+    if (peer) peer.receive(read);
+    else this.strangers.keep(fromDeviceId, read, this.parts.clock.now());
   }
 
   disconnected(): void {
@@ -249,6 +255,7 @@ export class JoinedCall implements ActiveCall {
     }
     if (first === "offer") peer.begin();
     else peer.expect();
+    for (const signal of this.strangers.take(deviceId, clock.now())) peer.receive(signal);
   }
 
   private part(peer: Peer): void {
@@ -296,7 +303,7 @@ export class JoinedCall implements ActiveCall {
     if (this.over) return;
     this.configure(ice_servers);
     if (call.state === "ended") return this.finish(call.reason ?? "hung_up");
-    this.follow(call, "expect");
+    if (!isOlder(call, this.call)) this.follow(call, "expect");
     this.signaler.flush();
     for (const peer of this.peers.values()) {
       if (peer.unanswered || this.monitor.isAiling(peer)) this.monitor.suspect(peer);

@@ -1,6 +1,6 @@
 /** Who calls and which calls run, from what the server tells. No I/O. */
 
-import type { Call, Ringing } from "./types.js";
+import { type Call, isOlder, type Ringing } from "./types.js";
 
 /** Far above what a server tells one user; what is older goes first. */
 const MAX_RINGING = 32;
@@ -9,6 +9,7 @@ const MAX_RUNNING = 1_000;
 export class CallBook {
   private readonly rung = new Map<string, Ringing>();
   private readonly running = new Map<string, Call>();
+  private readonly newest = new Map<string, Call>();
   /** Known from an earlier line and not told again on this one. */
   private unconfirmed = new Set<string>();
 
@@ -30,21 +31,26 @@ export class CallBook {
 
   /** `call:ringing` */
   rings(ringing: Ringing): void {
-    this.told(ringing.call);
-    if (ringing.call.state !== "ringing") return;
+    if (!this.told(ringing.call) || ringing.call.state !== "ringing") return;
     put(this.rung, ringing.call.id, ringing, MAX_RINGING);
   }
 
-  /** `call:state`, or what a command answered. A reason while it still rings: it rings no more for this user. */
-  told(call: Call): void {
+  /**
+   * `call:state`, or what a command answered. A reason while it still rings: it rings no more for this user.
+   * Returns false where something newer was heard before.
+   */
+  told(call: Call): boolean {
     this.unconfirmed.delete(call.id);
+    if (isOlder(call, this.newest.get(call.id))) return false;
+    put(this.newest, call.id, call, MAX_RUNNING);
     if (call.state === "ended") this.running.delete(call.id);
     else put(this.running, call.id, call, MAX_RUNNING);
     const rung = this.rung.get(call.id);
-    if (!rung) return;
+    if (!rung) return true;
     const mine = call.participants.some((participant) => participant.user_id === this.me());
     if (call.state !== "ringing" || call.reason !== undefined || mine) this.rung.delete(call.id);
     else rung.call = call;
+    return true;
   }
 
   silence(callId: string): void {
@@ -78,6 +84,7 @@ export class CallBook {
   clear(): void {
     this.rung.clear();
     this.running.clear();
+    this.newest.clear();
     this.unconfirmed.clear();
   }
 }

@@ -6,12 +6,21 @@ import { CallBook } from "./book.js";
 import type { TabChannel } from "./environment.js";
 import type { CallParts, Me } from "./parts.js";
 import { Reloads } from "./reloads.js";
-import type { ActiveCall, Call, CallMedia, CallQuality, CallsApi, MediaChoice, Ringing } from "./types.js";
+import {
+  type ActiveCall,
+  type Call,
+  type CallMedia,
+  type CallQuality,
+  type CallsApi,
+  isOlder,
+  type MediaChoice,
+  type Ringing,
+} from "./types.js";
 import type { CallServerEvents, Joined, Signalled } from "./wire.js";
 
 /** After a connect the server has told of all calls within this. */
 const TOLD_MS = 2_000;
-/** Signals that come before the answer to start or accept. */
+/** Signals, and states of calls, that come before the answer to start or accept. */
 const MAX_EARLY = 64;
 const MAX_OWED = 20;
 
@@ -24,7 +33,7 @@ export class Calls implements CallsApi {
   /** A start or accept is under way. */
   private joining = false;
   private early: Signalled[] = [];
-  private toldEarly: Call | undefined;
+  private toldEarly = new Map<string, Call>();
   /** Calls that this device left while the server could not be told. */
   private owed = new Set<string>();
   private expiry: unknown;
@@ -143,9 +152,9 @@ export class Calls implements CallsApi {
   }
 
   told({ call }: CallServerEvents["call:state"]): void {
-    this.book.told(call);
+    if (!this.book.told(call)) return;
     if (this.current?.id === call.id && !this.current.over) this.current.told(call);
-    else if (this.joining) this.toldEarly = call;
+    else if (this.joining && this.toldEarly.size < MAX_EARLY) this.toldEarly.set(call.id, call);
   }
 
   signalled(signalled: Signalled): void {
@@ -184,7 +193,7 @@ export class Calls implements CallsApi {
       this.catchUp(this.current, me);
     } finally {
       this.joining = false;
-      this.toldEarly = undefined;
+      this.toldEarly.clear();
       this.early.splice(0).forEach((signalled) => this.signalled(signalled));
       this.changed();
     }
@@ -203,12 +212,14 @@ export class Calls implements CallsApi {
     return call;
   }
 
-  /** Somebody may have come between the server's answer and now; what does not name this device is from before. */
+  /** Somebody may have come, or all be over, since the server answered. */
   private catchUp(call: JoinedCall, me: Me): void {
-    const told = this.toldEarly;
-    if (told?.id !== call.id) return;
+    const told = this.toldEarly.get(call.id);
+    if (!told || isOlder(told, call.call)) return;
+    // Of a server without revisions, what does not name this device is from before.
+    if (told.revision === undefined && told.state !== "ended" && !isIn(told, me)) return;
     this.book.told(told);
-    if (told.state === "ended" || isIn(told, me)) call.told(told);
+    call.told(told);
   }
 
   /** Another tab of this browser has joined; if it is the same device, the call is there now. */

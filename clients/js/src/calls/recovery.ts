@@ -27,6 +27,7 @@ export class Recovery {
   ailing = false;
   private before: Signs | undefined;
   private connected = false;
+  private readonly begunAt: number;
   private bytesAt: number;
   private aliveAt: number;
   /** Media has arrived since the last cure: its absence means something. */
@@ -35,7 +36,7 @@ export class Recovery {
   private curedAt = -Infinity;
 
   constructor(now: number) {
-    this.bytesAt = this.aliveAt = now;
+    this.begunAt = this.bytesAt = this.aliveAt = now;
   }
 
   /** The first attempt has failed: what the server said of its relays may be old. */
@@ -51,7 +52,8 @@ export class Recovery {
   see(signs: Signs, now: number, online = true): Cure | undefined {
     this.learn(signs, now);
     if (!this.connected) {
-      const late = now - Math.max(this.aliveAt, this.curedAt) > FIRST_CONNECT_MS;
+      // Answers to ICE's checks are no connection: DTLS may have got nowhere.
+      const late = now - Math.max(this.begunAt, this.curedAt) > FIRST_CONNECT_MS;
       return online && (late || signs.connection === "failed") ? this.cure(signs, now) : undefined;
     }
     this.ailing = this.isDead(signs, now);

@@ -37,6 +37,13 @@ export interface Call {
   started_at: number;
   participants: Participant[];
   reason?: CallReason;
+  /** Grows with every change: of two the higher is the newer, whichever came first. Other servers may have none. */
+  revision?: number;
+}
+
+/** What came was said before `known`: answers and events travel apart. */
+export function isOlder(call: Call, known: Call | undefined): boolean {
+  return (call.revision ?? Infinity) < (known?.revision ?? 0);
 }
 
 /** Somebody calls: to be answered until `expires_at` (ms, the server's clock). */

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Request = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 EARLY_MOST = 128
 """Signals kept while an answer to start or accept is under way."""
+KNOWN_MOST = 1_000
+"""Calls whose newest state is remembered."""
 
 
 class Calls:
@@ -39,6 +41,7 @@ class Calls:
         self._early: list[News] = []
         self._joining = 0
         self._leaving: set[str] = set()
+        self._newest: dict[str, CallInfo] = {}
         self.ringing: dict[str, CallRinging] = {}
         """Who calls, by call id."""
         self.running: dict[str, CallInfo] = {}
@@ -61,12 +64,16 @@ class Calls:
 
     # ---- for the client ----
 
-    def hear(self, item: CallRinging | CallChanged | CallSignal) -> None:
-        """Before it is handed out, so that whoever hears it finds this up to date."""
+    def hear(self, item: CallRinging | CallChanged | CallSignal) -> bool:
+        """Before it is handed out, so that whoever hears it finds this up to date. False: it is
+        older than what was heard before, and no news.
+        """
+        if not isinstance(item, CallSignal) and not self._learn(item.call):
+            return False
         if isinstance(item, CallRinging):
             self.ringing[item.call.id] = item
             self.running[item.call.room_id] = item.call
-            return
+            return True
         if isinstance(item, CallChanged):
             self._change(item.call)
         call_id = item.call.id if isinstance(item, CallChanged) else item.call_id
@@ -77,6 +84,7 @@ class Calls:
                 del self.joined[call_id]
         elif self._joining and len(self._early) < EARLY_MOST:
             self._early.append(item)
+        return True
 
     def line_opened(self) -> None:
         """What still rings, rings again; of the rest the next change tells."""
@@ -135,18 +143,25 @@ class Calls:
         if call is None:
             call = Call(self._client, device_id, joined.call, joined.ice_servers)
             self.joined[call.id] = call
-        self._change(joined.call)
-        # What was heard before the answer is older than it, unless it says that we are in (or
-        # that all is over).
+        if self._learn(joined.call):
+            self._change(joined.call)
         for item in self._early:
             if isinstance(item, CallSignal):
                 if item.call_id == call.id:
                     call.hear(item)
-            elif item.call.id == call.id and (
-                item.call.has(device_id) or item.call.state == "ended"
-            ):
+            elif item.call.id == call.id and _is_later(item.call, joined.call, device_id):
                 self.hear(item)
         return call
+
+    def _learn(self, info: CallInfo) -> bool:
+        """False: something newer is known."""
+        known = self._newest.get(info.id)
+        if known is not None and info.precedes(known):
+            return False
+        if known is None and len(self._newest) >= KNOWN_MOST:
+            del self._newest[next(iter(self._newest))]
+        self._newest[info.id] = info
+        return True
 
     def _change(self, info: CallInfo) -> None:
         if info.state != "ringing" or info.reason is not None:
@@ -155,6 +170,15 @@ class Calls:
             self.running[info.room_id] = info
         elif info.room_id in self.running and self.running[info.room_id].id == info.id:
             del self.running[info.room_id]
+
+
+def _is_later(heard: CallInfo, answer: CallInfo, device_id: str) -> bool:
+    """Than the answer that let this device in, although it came before. A server without revisions
+    names the device in what is later, unless all is over.
+    """
+    if heard.revision:
+        return not heard.precedes(answer)
+    return heard.has(device_id) or heard.state == "ended"
 
 
 async def _quietly(request: Request, event: str, call_id: str) -> None:

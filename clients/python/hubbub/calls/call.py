@@ -99,6 +99,8 @@ class Call:
 
     def hear(self, item: News) -> None:
         if isinstance(item, CallChanged):
+            if item.call.precedes(self.info):
+                return
             self.info = item.call
             gone = not item.call.has(self._device_id)
             if gone or item.call.state == "ended":

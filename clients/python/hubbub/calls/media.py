@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ PEERS_MOST = 4
 """Two talk; while somebody changes his device there are three. The rest goes through an SFU."""
 
 WAITING_MOST = 256
+STRANGERS_MOST = 64
+"""Signals of devices that no state has named yet: in a cluster the two travel apart."""
 UNANSWERED_S = 4.0
 SEND_S = 15.0
 """As long as the server waits for a device that vanished."""
@@ -54,6 +57,7 @@ class MediaCall:
         self._media = media
         self._offers = accepted
         self._lines: dict[str, _PeerLine] = {}
+        self._strangers: deque[tuple[str, Signal]] = deque(maxlen=STRANGERS_MOST)
 
     @property
     def states(self) -> dict[str, str]:
@@ -92,7 +96,11 @@ class MediaCall:
     def _hand(self, item: CallSignal) -> None:
         signal = read_signal(item.signal)
         line = self._lines.get(item.from_device_id)
-        if signal is not None and line is not None:
+        if signal is None:
+            return
+        if line is None:
+            self._strangers.append((item.from_device_id, signal))
+        else:
             line.put(signal)
 
     def _open(self, device_id: str, *, offer: bool) -> None:
@@ -103,7 +111,10 @@ class MediaCall:
 
         media = self._media()
         peer = Peer(self._call.ice_servers, media, send, polite=self._call.precedes(device_id))
-        self._lines[device_id] = _PeerLine(peer, media, offer=offer)
+        line = self._lines[device_id] = _PeerLine(peer, media, offer=offer)
+        for each in [each for each in self._strangers if each[0] == device_id]:
+            self._strangers.remove(each)
+            line.put(each[1])
 
 
 class _PeerLine:

@@ -26,7 +26,11 @@ class Participant(msgspec.Struct, frozen=True):
 
 
 class CallInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`started_at`: ms of the server's clock. `reason`: why it ended, or why it rings no more."""
+    """`started_at`: ms of the server's clock. `reason`: why it ended, or why it rings no more.
+
+    `revision` grows with every change: of two the higher is the newer, whichever came first. Other
+    servers may have none (0).
+    """
 
     id: str
     room_id: str
@@ -38,6 +42,11 @@ class CallInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int
     participants: list[Participant] = []
     reason: str | None = None
+    revision: int = 0
+
+    def precedes(self, known: CallInfo) -> bool:
+        """It was said before `known`: answers and events travel apart."""
+        return 0 < self.revision < known.revision
 
     def has(self, device_id: str) -> bool:
         return any(each.device_id == device_id for each in self.participants)
