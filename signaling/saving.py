@@ -12,7 +12,7 @@ from signaling.outputs import At
 from signaling.views import SavedCall
 
 UNSAVED = 1_000_000
-"""Revisions that clients may have seen of a call since it was last saved: more than there can be."""
+"""More than clients can have seen of a call since it was last saved."""
 
 
 def save(call: Call) -> SavedCall:
