@@ -1,4 +1,4 @@
-"""Behind a real hub: what a socket hears before an answer is from before it, the rest from after."""
+"""Behind a real hub: what a socket hears before an answer is from before it, the rest is not."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ FREE = CallLimits(starts_per_s=0, starts_burst=0)
 @asynccontextmanager
 async def calling_house() -> AsyncIterator[House]:
     rooms = HouseRooms()
+    rooms.at_once = True
     rooms.members[GARDEN] = {UserId("alice"): "owner", UserId("bob"): "member"}
     tasks = TaskOwner("calls")
     async with hub_house() as house:

@@ -58,6 +58,7 @@ async def test_what_was_before_an_answer_is_heard_before_it(house: CallsHouse) -
     """Two commands in one turn of the loop: the first one's state is none of after the second."""
     alice, bob = house.opens("alice"), house.opens("bob")
     call_id = (await house.asks(alice, "call:start", room_id="duo", media="video"))["call"]["id"]
+    house.rooms.at_once = True
     flushed: list[int] = []
     house.outlet.flush = lambda room_id: flushed.append(len(house.states(bob)))  # type: ignore[method-assign]
 

@@ -31,7 +31,11 @@ STUN, TURN = ("stun:chat.example:3478",), ("turn:chat.example:3478", "turns:chat
 
 
 class HouseRooms:
-    """Implements `signaling.ports.Rooms`. `public` rooms may be known to strangers."""
+    """Implements `signaling.ports.Rooms`. `public` rooms may be known to strangers; `at_once`: the
+    answer is in memory.
+    """
+
+    at_once = False
 
     def __init__(self) -> None:
         self.members: dict[RoomId, dict[UserId, str]] = {}
@@ -40,7 +44,8 @@ class HouseRooms:
         """Those who may not call."""
 
     async def facts(self, room_id: RoomId, user_id: UserId, *, rings_up_to: int) -> RoomFacts:
-        await asyncio.sleep(0)
+        if not self.at_once:
+            await asyncio.sleep(0)
         members = self.members.get(room_id, {})
         if user_id not in members:
             if room_id in self.public:
