@@ -46,7 +46,7 @@ async def stop() -> None:
 
 
 async def _furnish(server: Server) -> None:
-    """Rooms are made by Alice over the wire, as anybody would."""
+    """Rooms are made over the wire, as anybody would; both have the bot in their list."""
     operator = server.accounts.operator
     ids = {name: (await operator.user(name)).id for name in ("bob", "echo")}
     async with Client(server.url) as alice:
@@ -58,6 +58,10 @@ async def _furnish(server: Server) -> None:
             room = await alice.create_room(name=ROOM, member_ids=list(ids.values()))
             await room.send("Welcome! Write “echo, are you there?” and see who answers.")
         await alice.log_out()
+    async with Client(server.url) as bob:
+        bob.resume(_session(await operator.mint("bob", device_name="dev")))
+        await bob.direct(ids["echo"])
+        await bob.log_out()
 
 
 def _session(made: MadeSession) -> Session:
