@@ -18,7 +18,7 @@ from server.kernel.ids import Ids, NodeId
 from server.kernel.logs import Secret, get_logger
 from server.kernel.tasks import TaskOwner
 from signaling.quality import wiring as quality_wiring
-from signaling.quality.wiring import QualityPart
+from signaling.quality.wiring import QualityLimits, QualityPart
 from signaling.rules import CallLimits
 from signaling.wiring import FEATURE, CallRelay, CallsPart, build, turn_secret
 from storage.api import Node, Store
@@ -96,7 +96,7 @@ class Calling:
             self._store,
             carried=None if self.calls is None else self.calls.exchange.core,
             rooms=ChatRooms(chat), clock=self._clock, tasks=self._tasks, leads=self._leads,
-            kept_days=self.config.log.retention_days,
+            kept_days=self.config.log.retention_days, limits=_quality_limits(self.config),
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -136,6 +136,11 @@ class Calling:
             alive=lambda: watch.of_role("hub"), hub=hub.outlet, clock=self._clock,
             tasks=self._tasks,
         )  # fmt: skip
+
+
+def _quality_limits(config: Config) -> QualityLimits:
+    limits = config.limits
+    return QualityLimits(limits.call_quality_per_s, limits.call_quality_burst)
 
 
 def _limits(config: Config) -> CallLimits:

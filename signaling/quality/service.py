@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -42,10 +43,16 @@ LATE_MS = 300_000
 """After its end: a device that was offline tells the rest when it is back."""
 CLOCK_MS = 10_000
 """By so much a device may be wrong about the server's clock."""
-POSTS_PER_S, POSTS_BURST = 1.0, 20
-READS_PER_S, READS_BURST = 2.0, 20
 ATTEMPTS = 5
 PARTICIPANTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """Of one user. `posts_per_s` 0: none; he may read twice as often as he posts."""
+
+    posts_per_s: float = 1.0
+    burst: int = 20
 
 
 class Quality:
@@ -53,13 +60,21 @@ class Quality:
     to any node. A row is some 30 KB after an hour, a report comes every 10 s.
     """
 
-    def __init__(self, rows: CallQuality, calls: KnownCalls, rooms: Rooms, clock: Clock) -> None:
+    def __init__(
+        self,
+        rows: CallQuality,
+        calls: KnownCalls,
+        rooms: Rooms,
+        clock: Clock,
+        limits: QualityLimits | None = None,
+    ) -> None:
+        limits = limits or QualityLimits()
         self._rows = rows
         self._calls = calls
         self._rooms = rooms
         self._clock = clock
-        self._posts = Buckets(POSTS_PER_S, POSTS_BURST)
-        self._reads = Buckets(READS_PER_S, READS_BURST)
+        self._posts = Buckets(limits.posts_per_s, limits.burst)
+        self._reads = Buckets(2 * limits.posts_per_s, limits.burst)
         self._numbers = Numbers()
 
     async def post(self, ctx: Context, call_id: str, posted: PostQuality) -> QualitySoFar:

@@ -10,11 +10,11 @@ from server.kernel.tasks import TaskOwner
 from signaling.ports import CallLog, Rooms
 from signaling.quality.ends import CarriedCalls, KeepEnds, KnownCalls
 from signaling.quality.routes import routes
-from signaling.quality.service import Quality
+from signaling.quality.service import Quality, QualityLimits
 from signaling.quality.upkeep import Upkeep
 from storage.api import Store
 
-__all__ = ["FEATURE", "QualityPart", "build", "keep_ends", "routes"]
+__all__ = ["FEATURE", "QualityLimits", "QualityPart", "build", "keep_ends", "routes"]
 
 FEATURE = "call_quality"
 """What `GET /api/v1/server` announces."""
@@ -40,12 +40,13 @@ def build(
     tasks: TaskOwner,
     leads: Callable[[], bool],
     kept_days: int = 0,
+    limits: QualityLimits | None = None,
 ) -> QualityPart:
     """`carried`: the switchboard of this process, where it has one; `leads`: whether this one of
     all nodes clears up; `kept_days`: `log.retention_days`.
     """
     known = KnownCalls(carried, store.calls, store.call_quality)
-    quality = QualityPart(store.call_quality, known, rooms, clock)
+    quality = QualityPart(store.call_quality, known, rooms, clock, limits)
     quality.routes = routes.bind(quality)
     Upkeep(store.call_quality, clock=clock, leads=leads, days=kept_days).start(tasks)
     return quality

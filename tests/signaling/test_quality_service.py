@@ -20,6 +20,7 @@ from server.kernel.errors import (
 from server.kernel.events import Context
 from server.kernel.ids import RoomId, UserId
 from signaling.quality.upkeep import DAY_MS, Upkeep
+from signaling.quality.wiring import QualityLimits
 from storage.memory import MemoryStore, open_memory
 from tests.support.call_windows import TEN_S, posted
 from tests.support.calls_cluster import calls_cluster
@@ -189,6 +190,14 @@ async def test_who_reports_too_often_waits(talk: Talk) -> None:
 
     assert refused.value.retry_after_s == 1.0
     await talk.measures(talk.alice)
+
+
+async def test_without_limits_nobody_waits(talk: Talk) -> None:
+    free = QualityHouse(talk.house, limits=QualityLimits(posts_per_s=0))
+
+    for _ in range(60):
+        await free.measures(talk.bob, talk.call_id)
+        await free.get(talk.bob, talk.call_id)
 
 
 # ---- who -----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 from server.kernel.events import Context, Request
 from server.kernel.json import encode
 from server.kernel.shapes import fit
-from signaling.quality.wiring import QualityPart, build
+from signaling.quality.wiring import QualityLimits, QualityPart, build
 from tests.support.call_windows import posted
 from tests.support.calls_house import CallsHouse
 
@@ -17,13 +17,20 @@ from tests.support.calls_house import CallsHouse
 class QualityHouse:
     """`carries` False: a process that has no calls, only the API."""
 
-    def __init__(self, house: CallsHouse, *, carries: bool = True, kept_days: int = 0) -> None:
+    def __init__(
+        self,
+        house: CallsHouse,
+        *,
+        carries: bool = True,
+        kept_days: int = 0,
+        limits: QualityLimits | None = None,
+    ) -> None:
         self.house = house
         self.part: QualityPart = build(
             house.store,
             carried=house.calls.exchange.core if carries else None,
             rooms=house.rooms, clock=house.clock, tasks=house.tasks, leads=lambda: True,
-            kept_days=kept_days,
+            kept_days=kept_days, limits=limits,
         )  # fmt: skip
 
     async def post(self, ctx: Context, call_id: str, **body: Any) -> Any:
