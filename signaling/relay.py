@@ -191,13 +191,21 @@ class CallRelay:
         self._tell(at.node_id, Deliver(at.socket_id, name, payload))
 
     def tick(self) -> None:
-        """Ask other nodes for the sockets that our calls count on."""
+        """Ask for the sockets that our calls count on."""
         now = self._clock.monotonic()
         if now < self._probe_at:
             return
         self._probe_at = now + PROBE_S
-        for node_id, callers in self._exchange.core.away_from(self._node_id).items():
-            self._tell(node_id, Probe(self._node_id, callers))
+        for node_id, callers in self._exchange.core.present().items():
+            if node_id != self._node_id:
+                self._tell(node_id, Probe(self._node_id, callers))
+                continue
+            # Of a call of a dead node: its last word may be from before a socket of ours closed.
+            for by in self._lost(callers):
+                self._exchange.handle(SocketDown(by))
+
+    def _lost(self, callers: Collection[Caller]) -> list[Caller]:
+        return [by for by in callers if by.socket_id not in self._open]
 
     # ---- nodes -----------------------------------------------------------------------------------
 
@@ -282,7 +290,7 @@ class CallRelay:
                 for by in ups:
                     self._exchange.handle(SocketUp(by))
             case Probe(node_id, callers):
-                lost = [by for by in callers if by.socket_id not in self._open]
+                lost = self._lost(callers)
                 if lost:
                     self._tell(node_id, Sockets(lost, []))
             case Gone(room_id, user_id):

@@ -43,12 +43,12 @@ class Switchboard:
     def joined(self, user_id: UserId) -> list[Call]:
         return self._register.joined(user_id)
 
-    def away_from(self, node_id: NodeId) -> dict[NodeId, list[Caller]]:
-        """The sockets at other nodes through which devices are in calls."""
+    def present(self) -> dict[NodeId, list[Caller]]:
+        """The sockets through which devices are in calls, by node."""
         found: dict[NodeId, list[Caller]] = {}
         for call in self._register.open():
             for each in call.devices.values():
-                if each.at.node_id != node_id and each.state != "away":
+                if each.state != "away":
                     by = Caller(each.user_id, each.device_id, each.at.socket_id, each.at.node_id)
                     found.setdefault(each.at.node_id, []).append(by)
         return found

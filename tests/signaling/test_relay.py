@@ -208,6 +208,26 @@ async def test_a_call_of_a_dead_node_ends_once_when_nobody_returns(
     assert await nina.store.calls.all() == []
 
 
+async def test_an_heir_knows_which_of_its_own_sockets_are_gone(
+    cluster: CallsCluster, nodes: list[CallsNode], talk: Talk
+) -> None:
+    """The dead node had not heard of the end, or not saved it."""
+    laura, max_, nina = nodes
+    _, bob, call_id = talk
+    await cluster.dies(nina)
+    cluster.shared.drop_next(1, lambda publisher, channel, data: channel == "c:all")
+    max_.closes(bob)
+    await max_.settle()
+
+    await cluster.dies(laura)
+    alice = max_.opens("alice")
+    await max_.asks(alice, "call:accept", call_id=call_id)
+    await cluster.passes(30)
+
+    assert max_.states(alice)[-1] == ("ended", "failed")
+    assert [(r.call_id, r.outcome) for r in cluster.log.records] == [(call_id, "failed")]
+
+
 async def test_it_rings_on_when_its_node_dies(
     cluster: CallsCluster, nodes: list[CallsNode]
 ) -> None:
