@@ -86,10 +86,16 @@ CALLS = ("tests/media", "tests/calls_faults")
 """Their browsers are driven within a loop: the others' driver may not share a process with them."""
 HOMES = "tests/calls_browser"
 """Its browsers live in namespaces of their own and stay open to the end."""
-# Types take as long as the fast tests: a person waits for the longer of the two.
+FAST = ("-m", "not slow and not browser and not node")
+HALF = tuple(f"tests/{name}" for name in (
+    "bus", "conformance", "contracts", "faults", "hub", "presence", "relay", "storage", "structure",
+))  # fmt: skip
+"""By their seconds, half of the fast tests."""
+# A person waits for the longest of them.
 CHECK = [
     *(replace(step, beside=True) for step in STATIC),
-    pytest_step("fast tests", "-m", "not slow and not browser and not node"),
+    replace(pytest_step("fast tests, first half", *FAST, *HALF), beside=True),
+    pytest_step("fast tests, second half", *FAST, *(f"--ignore={folder}" for folder in HALF)),
 ]
 SLOW = ("-m", "slow and not faults and not browser and not node")
 STORES = tuple(f"tests/{name}" for name in (
@@ -101,7 +107,7 @@ ALL = [
     Step("web page", ["sh", "tests/support/build_web.sh", str(BIN)]),
     Step("web types", ["npm", "run", "--silent", "check"], folder=ROOT / "clients"),
     Step("web tests", ["npm", "test", "--silent"], counts=True, folder=ROOT / "clients"),
-    pytest_step("fast tests", "-m", "not slow and not browser and not node"),
+    pytest_step("fast tests", *FAST),
     pytest_step("slow tests", *SLOW, *(f"--ignore={folder}" for folder in STORES)),
     pytest_step("node clients", "-m", "node"),
     replace(pytest_step("stores", *SLOW, *STORES), beside=True),
