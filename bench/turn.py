@@ -213,7 +213,7 @@ async def serve(port: int) -> None:
 
     settings = TurnSettings(
         relays=(RelayHost(HOST, HOST),), realm=REALM, users={USER: Secret(PASSWORD)},
-        allowed_peers=("127.0.0.0/8",), user_bps=0, stranger_per_s=1_000.0,
+        allowed_peers=("127.0.0.0/8",), user_bps=0, stranger_per_s=1_000,
     )  # fmt: skip
     listen_datagrams(TurnPlane(settings), HOST, port)
     await asyncio.Event().wait()

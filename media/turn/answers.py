@@ -11,7 +11,7 @@ from media.turn.tables import Tables
 from media.wire import attributes as a
 from media.wire.addresses import encode_xor
 from media.wire.stun import ERROR, SUCCESS, Attribute, Message, build
-from server.kernel.limits import Buckets
+from server.kernel.limits import Windows
 
 _MOST_UNKNOWN = 8
 """Unknown attributes that an answer lists; a request can have thousands."""
@@ -31,9 +31,7 @@ class Answers:
     def __init__(self, tables: Tables) -> None:
         settings = tables.settings
         self._tables = tables
-        self._strangers = Buckets(
-            settings.stranger_per_s, settings.stranger_per_s, max_keys=settings.strangers
-        )
+        self._strangers = Windows(settings.stranger_per_s, max_keys=settings.strangers)
 
     def mapped(self, request: Message, flow: Flow, now: float) -> list[Output]:
         """Answers a Binding request: the client's own address."""
@@ -78,7 +76,7 @@ class Answers:
         attributes: Sequence[Attribute],
         now: float,
     ) -> list[Output]:
-        if self._strangers.take(_source(flow[1][0]), now) > 0:
+        if not self._strangers.take(_source(flow[1][0]), now):
             return self._tables.drop("stranger_rate")
         fingerprint = a.FINGERPRINT in request.attributes
         message = build(

@@ -64,8 +64,9 @@ class TurnSettings:
     """Of each allocation."""
     channels: int = 256
     """Of each allocation."""
-    stranger_per_s: float = 20.0
-    """Answers to one source address (IPv6: one /64) that has not shown a credential."""
+    stranger_per_s: int = 20
+    """Answers in any second to one source address (IPv6: one /64) that has not shown a credential;
+    0: no limit."""
     strangers: int = 10_000
     tickets: int = 10_000
 

@@ -55,8 +55,8 @@ async def test_a_flood_of_20000_packets_a_second_does_not_reach_a_relayed_call(
         )
     assert told["sent"] >= 0.8 * RATE * SECONDS
     assert told["longest_answer"] <= 160
-    # A second of the flood's own clock may hold parts of two of the server's.
-    assert told["most_a_second"] <= 2 * 20
+    # The flood looks when it can: it may see late what came at the end of the second before.
+    assert told["most_a_second"] <= 20 + 5
     assert talk.loss <= TALK_LOSS
     assert grown <= GROWN_KIB
 

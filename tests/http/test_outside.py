@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.http.metrics import Counts
-from server.kernel.limits import Buckets
+from server.kernel.limits import Buckets, Windows
 from server.kernel.peer import TrustedProxies, limit_key, peer_address
 from tests.support.accounts_house import House, open_house
 
@@ -128,3 +128,17 @@ def test_a_bucket_refuses_past_its_burst_and_forgets_the_oldest_key() -> None:
     buckets.take("c", 0.5)
     assert len(buckets) == 2
     assert Buckets(0, 0).take("a", 0.0) == 0.0
+
+
+def test_a_window_lets_as_many_through_in_any_second_and_forgets_the_oldest_key() -> None:
+    windows = Windows(2, max_keys=2)
+
+    assert [windows.take("a", now) for now in (0.0, 0.75, 0.875, 1.0, 1.5, 1.75)] == [
+        True, True, False, True, False, True,
+    ]  # fmt: skip
+    windows.take("b", 1.75)
+    windows.take("a", 1.75)
+    windows.take("c", 1.75)
+    assert len(windows) == 2
+    assert not windows.take("a", 1.75)
+    assert all(Windows(0).take("a", 0.0) for _ in range(100))

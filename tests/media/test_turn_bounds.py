@@ -77,6 +77,22 @@ def test_a_source_address_gets_20_answers_a_second() -> None:
     assert house.server.drops["stranger_rate"] == 960
 
 
+@given(st.lists(st.floats(0, 0.4), min_size=100, max_size=300))
+def test_no_second_has_more_than_20_answers_to_one_source(pauses: list[float]) -> None:
+    house = TurnHouse()
+    now = 0.0
+    answered = []
+
+    for pause in pauses:
+        house.passes(pause)
+        now += pause
+        for port in range(1, 6):
+            answered += [now] * len(house.client(port=port).raw(build(BINDING, bytes(12))))
+
+    for first, later in zip(answered, answered[20:], strict=False):
+        assert later - first > 0.999_999  # the house adds the pauses up in another order
+
+
 def test_the_limit_is_for_each_ipv4_address_and_each_ipv6_network() -> None:
     house = TurnHouse()
 

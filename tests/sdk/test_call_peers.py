@@ -110,10 +110,26 @@ async def test_twenty_calls_leave_no_task_and_no_socket() -> None:
     assert await _left() == before
 
 
-async def _one_call() -> None:
+async def test_calls_that_end_while_they_connect_leave_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await _one_call()
+    before = await _left()
+
+    for step in range(60):
+        await _one_call(ends_after_s=0.001 * step)
+
+    assert await _left() == before
+    assert not caplog.records
+
+
+async def _one_call(ends_after_s: float | None = None) -> None:
     async with two_ends("mic") as (_caller, echo):
         await echo.peer.offer()
-        await until(lambda: echo.connected)
+        if ends_after_s is None:
+            await until(lambda: echo.connected)
+        else:
+            await asyncio.sleep(ends_after_s)
 
 
 async def _left() -> tuple[int, int, int]:

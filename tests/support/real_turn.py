@@ -40,7 +40,7 @@ def settings(**changed: Any) -> TurnSettings:
         "relays": tuple(RelayHost(host, host) for host in HOSTS),
         "users": {USER: Secret(PASSWORD)}, "secrets": (Secret(SECRET),),
         # Every client of a test has one address and one name.
-        "stranger_per_s": 1_000.0, "user_allocations": 500, "allowed_peers": LOOPBACK,
+        "stranger_per_s": 1_000, "user_allocations": 500, "allowed_peers": LOOPBACK,
     }  # fmt: skip
     return TurnSettings(**{**chosen, **changed})
 

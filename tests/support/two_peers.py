@@ -84,8 +84,8 @@ class End:
         return self.peer.refused
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._inbox.put_nowait(None)  # what it is at goes on to its end, as in a call
+        await self._task
         await self.peer.close()
         await self.media.close()
 
@@ -95,8 +95,8 @@ class End:
             self.other._inbox.put_nowait(signal)
 
     async def _work(self) -> None:
-        while True:
-            await self.takes(await self._inbox.get())
+        while (raw := await self._inbox.get()) is not None:
+            await self.takes(raw)
 
 
 @asynccontextmanager
