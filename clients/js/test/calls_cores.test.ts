@@ -226,6 +226,20 @@ describe("quality", () => {
     expect(record.ready(true).map(({ at, ms }) => [at, ms])).toEqual([[10_000, 2_000]]);
   });
 
+  it.each([
+    [5, undefined],
+    [6, "bandwidth"],
+  ] as const)("an encoder that is held back for %i of ten seconds makes the window's limit %s", (seconds, limit) => {
+    const record = new QualityRecord();
+
+    for (let at = 0; at <= 20; at += 1) {
+      const held = at >= 1 && at <= seconds;
+      record.see(seen(at, {}, { sample: { totals: NOTHING, ...(held && { limited: "bandwidth" }) } }));
+    }
+
+    expect(record.ready(false).map(({ limited }) => limited)).toEqual([limit, undefined]);
+  });
+
   it("the pair is found where no transport names it", () => {
     const report = new Map<string, unknown>([
       ["a", { type: "candidate-pair", nominated: true, state: "succeeded", bytesReceived: 5 }],

@@ -33,6 +33,8 @@ export class QualityRecord {
   private open: QualityWindow | undefined;
   private rtts: number[] = [];
   private jitters: number[] = [];
+  /** ms of the open window, by reason. */
+  private limits = new Map<NonNullable<Sample["limited"]>, number>();
   private before: Seen | undefined;
   private recent: Step[] = [];
   private limitedFor = 0;
@@ -69,7 +71,7 @@ export class QualityRecord {
     for (const name of COUNTED) window[name] += change[name];
     window.ms += ms;
     if (reconnecting) window.reconnecting_ms += ms;
-    if (sample.limited) window.limited = sample.limited;
+    if (sample.limited) this.limits.set(sample.limited, (this.limits.get(sample.limited) ?? 0) + ms);
     if (sample.rtt_ms !== undefined) this.rtts.push(sample.rtt_ms);
     if (sample.audio_jitter_ms !== undefined) this.jitters.push(sample.audio_jitter_ms);
     if (window.ms >= WINDOW_MS) this.close();
@@ -81,10 +83,13 @@ export class QualityRecord {
     window.bps_out = Math.round((window.bps_out * 8_000) / window.ms);
     if (this.rtts.length > 0) window.rtt_ms = mean(this.rtts);
     if (this.jitters.length > 0) window.audio_jitter_ms = mean(this.jitters);
+    // Encoders feel their way up again and again: a moment of it says nothing of the window.
+    for (const [reason, ms] of this.limits) if (2 * ms > window.ms) window.limited = reason;
     this.windows = [...this.windows, window].slice(-MAX_WINDOWS);
     this.open = undefined;
     this.rtts = [];
     this.jitters = [];
+    this.limits.clear();
   }
 }
 
