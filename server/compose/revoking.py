@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from typing import Protocol
 
@@ -14,8 +15,9 @@ from server.kernel.tasks import TaskOwner
 from signaling.tickets import TICKET_S
 from storage.api import Accounts
 
-KEPT = 10_000
-"""Users whose revocation a media process that starts again is told; the oldest go first."""
+MOST = 10_000
+"""Users whose revocation a media process that starts is told: the last ones."""
+AGAIN_S = 5.0
 
 log = get_logger(__name__)
 
@@ -31,40 +33,49 @@ class Relays(Protocol):
 class Revoking:
     """A ticket for TURN names a user, not a login, and is good for a day: while he has another
     login its calls go on with it. With the last one his tickets and allocations end, also at a
-    media process that starts later.
+    media process that starts later, whoever logged him out.
     """
 
     def __init__(
-        self, media: Relays, accounts: Accounts, *, clock: Clock, tasks: TaskOwner
-    ) -> None:
-        self._revoked: dict[UserId, int] = {}
-        media.on_ready.append(self._again)
+        self, media: Relays, accounts: Accounts, *, clock: Clock, tasks: TaskOwner,
+        again_s: float = AGAIN_S,
+    ) -> None:  # fmt: skip
+        media.on_ready.append(self._started)
         self._media = media
         self._accounts = accounts
         self._clock = clock
         self._tasks = tasks
+        self._again_s = again_s
 
     def sessions_ended(self, session_ids: Collection[SessionId]) -> None:
         """At whichever node."""
         self._tasks.start(self._revoke(tuple(session_ids)), "revoking")
 
+    def _started(self) -> None:
+        self._tasks.start(self._revoke_again(), "revoking")
+
     async def _revoke(self, session_ids: Collection[SessionId]) -> None:
         try:
             for user_id in await self._logged_out(session_ids):
-                until = self._clock.now_ms() // 1000 + TICKET_S
-                self._revoked.pop(user_id, None)
-                self._revoked[user_id] = until
-                self._media.command(RevokeUser(user_id, until))
-            while len(self._revoked) > KEPT:
-                del self._revoked[next(iter(self._revoked))]
+                self._tell(user_id, self._clock.now_ms())
         except Unavailable:
             log.warning("relays.not_revoked", sessions=len(session_ids))
 
-    def _again(self) -> None:
-        now_s = self._clock.now_ms() // 1000
-        self._revoked = {user: until for user, until in self._revoked.items() if until > now_s}
-        for user_id, until in self._revoked.items():
-            self._media.command(RevokeUser(user_id, until))
+    async def _revoke_again(self) -> None:
+        while True:
+            now_ms = self._clock.now_ms()
+            since_ms = now_ms - TICKET_S * 1000
+            try:
+                gone = await self._accounts.logged_out(since_ms=since_ms, now_ms=now_ms, limit=MOST)
+            except Unavailable:
+                await asyncio.sleep(self._again_s)
+                continue
+            for user_id, ended_at in gone.items():
+                self._tell(user_id, ended_at)
+            return
+
+    def _tell(self, user_id: UserId, ended_at: int) -> None:
+        self._media.command(RevokeUser(user_id, ended_at // 1000 + TICKET_S))
 
     async def _logged_out(self, session_ids: Collection[SessionId]) -> set[UserId]:
         users = set()

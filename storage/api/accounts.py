@@ -131,6 +131,12 @@ class Accounts(Protocol):
         """Returns those that were still open."""
         ...
 
+    async def logged_out(self, *, since_ms: int, now_ms: int, limit: int) -> dict[UserId, int]:
+        """Who has no session any more that is neither ended nor past `expires_at`, and when his
+        last one was ended, at `since_ms` or later. The last `limit` of them.
+        """
+        ...
+
     async def put_recovery_codes(self, user_id: UserId, hashes: Sequence[str]) -> None:
         """Replaces all."""
         ...

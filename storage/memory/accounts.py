@@ -142,6 +142,18 @@ class MemoryAccounts:
                 ended.append(session_id)
         return ended
 
+    async def logged_out(self, *, since_ms: int, now_ms: int, limit: int) -> dict[UserId, int]:
+        self._gate.check()
+        rows = self._sessions.values()
+        there = {row.user_id for row in rows if row.ended_at is None and row.expires_at > now_ms}
+        ended = [
+            (row.ended_at, row.user_id)
+            for row in rows
+            if row.ended_at is not None and row.ended_at >= since_ms and row.user_id not in there
+        ]
+        newest = {user_id: at for at, user_id in sorted(ended)}
+        return dict(sorted(newest.items(), key=lambda item: item[1], reverse=True)[:limit])
+
     async def put_recovery_codes(self, user_id: UserId, hashes: Sequence[str]) -> None:
         self._gate.check()
         self._recovery[user_id] = set(hashes)

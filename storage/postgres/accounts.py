@@ -140,6 +140,9 @@ class PostgresAccounts:
         ended = {session_id for (session_id,) in rows}
         return [session_id for session_id in dict.fromkeys(session_ids) if session_id in ended]
 
+    async def logged_out(self, *, since_ms: int, now_ms: int, limit: int) -> dict[UserId, int]:
+        return dict(await self._connections.fetch(LOGGED_OUT, since_ms, now_ms, limit))
+
     async def put_recovery_codes(self, user_id: UserId, hashes: Sequence[str]) -> None:
         put = "INSERT INTO recovery_codes (user_id, hash) SELECT $1, unnest($2::text[])"
 
@@ -208,6 +211,10 @@ class _Taken(Exception):
 AMONG = "WHERE id = ANY ($1::text[])"
 USE_INVITE = """UPDATE invites SET uses_left = uses_left - 1
     WHERE hash = $1 AND uses_left > 0 AND expires_at > $2 RETURNING admin"""
+LOGGED_OUT = """SELECT user_id, max(ended_at) FROM sessions AS gone
+    WHERE ended_at >= $1 AND NOT EXISTS (SELECT 1 FROM sessions AS one
+        WHERE one.user_id = gone.user_id AND one.ended_at IS NULL AND one.expires_at > $2)
+    GROUP BY user_id ORDER BY 2 DESC LIMIT $3"""
 
 
 def _select(kind: type[msgspec.Struct], tail: str) -> str:

@@ -140,6 +140,9 @@ class SqliteAccounts:
 
         return await self._write(end)
 
+    async def logged_out(self, *, since_ms: int, now_ms: int, limit: int) -> dict[UserId, int]:
+        return dict(await self._ask(LOGGED_OUT, (since_ms, now_ms, limit)))
+
     async def put_recovery_codes(self, user_id: UserId, hashes: Sequence[str]) -> None:
         def put(tx: Transaction) -> None:
             tx.execute("DELETE FROM recovery_codes WHERE user_id = ?", (user_id,))
@@ -207,6 +210,10 @@ AMONG = "WHERE id IN (SELECT value FROM json_each(?))"
 PUT_CODE = "INSERT INTO recovery_codes (user_id, hash) VALUES (?, ?)"
 USE_INVITE = """UPDATE invites SET uses_left = uses_left - 1
     WHERE hash = ? AND uses_left > 0 AND expires_at > ?"""
+LOGGED_OUT = """SELECT user_id, max(ended_at) FROM sessions AS gone
+    WHERE ended_at >= ?1 AND NOT EXISTS (SELECT 1 FROM sessions AS one
+        WHERE one.user_id = gone.user_id AND one.ended_at IS NULL AND one.expires_at > ?2)
+    GROUP BY user_id ORDER BY 2 DESC LIMIT ?3"""
 
 
 def _select(kind: type[msgspec.Struct], tail: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -39,7 +40,7 @@ async def house() -> AsyncIterator[House]:
 @pytest.fixture
 async def media(house: House) -> AsyncIterator[Media]:
     media, tasks = Media(), TaskOwner("revoking")
-    revoking = Revoking(media, house.store.accounts, clock=house.clock, tasks=tasks)
+    revoking = Revoking(media, house.store.accounts, clock=house.clock, tasks=tasks, again_s=0.01)
     tell = house.accounts.sessions.on_ended
 
     def ended(session_ids: list[SessionId]) -> None:
@@ -68,17 +69,36 @@ async def test_the_last_login_takes_the_relays_with_it(house: House, media: Medi
     assert media.told == [RevokeUser(UserId(first["user"]["id"]), tickets_until)]
 
 
-async def test_a_media_process_that_starts_again_is_told_for_as_long_as_tickets_live(
+async def test_a_media_process_that_starts_is_told_for_as_long_as_tickets_live(
     house: House, media: Media
 ) -> None:
-    session = await house.sign_up("alice")
-    await log_out(house, session["access_token"])
+    gone = await house.sign_up("alice")
+    await house.sign_up("bob")
+    await log_out(house, gone["access_token"])
     await until(lambda: media.told)
     told = list(media.told)
 
-    media.starts_again()
-    again = list(media.told)
     house.clock.advance(TICKET_S)
     media.starts_again()
+    await until(lambda: media.told)
+    again = list(media.told)
+    house.clock.advance(1)
+    media.starts_again()
+    await asyncio.sleep(0.05)
 
     assert (again, media.told) == (told, [])
+
+
+async def test_a_store_that_is_away_is_asked_again(house: House, media: Media) -> None:
+    gone = await house.sign_up("alice")
+    await log_out(house, gone["access_token"])
+    await until(lambda: media.told)
+    house.store.outage = True
+
+    media.starts_again()
+    await asyncio.sleep(0.05)
+    untold = list(media.told)
+    house.store.outage = False
+    await until(lambda: media.told)
+
+    assert (untold, [each.user_id for each in media.told]) == ([], [gone["user"]["id"]])

@@ -182,6 +182,30 @@ async def test_open_sessions_are_listed_newest_first(store: Store) -> None:
     assert await store.accounts.session(SessionId("x")) is None
 
 
+async def test_who_is_logged_out_is_told_with_when_the_latest_first(store: Store) -> None:
+    async def add(name: str, user: str, ended_at: int | None, expires_at: int = 1_000) -> None:
+        row = session(name, user_id=UserId(user), expires_at=expires_at)
+        await store.accounts.add_session(row)
+        if ended_at is not None:
+            await store.accounts.end_sessions([row.id], ended_at)
+
+    await add("a", "gone", 50)
+    await add("b", "gone", 70)
+    await add("c", "gone", 60)
+    await add("d", "there", 70)
+    await add("e", "there", None)
+    await add("f", "expired", 65)
+    await add("g", "expired", None, expires_at=500)
+    await add("h", "long gone", 49)
+
+    async def asked(limit: int) -> list[tuple[str, int]]:
+        found = await store.accounts.logged_out(since_ms=50, now_ms=500, limit=limit)
+        return list(found.items())
+
+    assert await asked(10) == [("gone", 70), ("expired", 65)]
+    assert await asked(1) == [("gone", 70)]
+
+
 async def test_a_session_advances_once_from_each_generation(store: Store) -> None:
     await store.accounts.add_session(session("a"))
 
