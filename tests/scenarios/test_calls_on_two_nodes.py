@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from urllib.parse import urlsplit
 
+import aioice.turn
 import pytest
+from aioice.stun import TransactionFailed
 from hubbub import Client
 from hubbub.calls.call import Call
 from hubbub.calls.shapes import CallSignal
@@ -103,3 +106,34 @@ async def test_a_node_without_a_media_port_names_that_of_others(
     assert len(own) == 3
     assert own < told
     assert len(told) == 6
+
+
+async def test_who_logs_out_at_one_node_has_no_relay_at_the_other(come_to: ComeTo) -> None:
+    alice, bob = await come_to(0), await come_to(1)
+    room = await alice.client.direct(bob.id)
+    hers, his = await calling(alice, bob, room.id)
+    (ticket,) = [one for one in hers.ice_servers if one.credential]
+    (his_server,) = [one for one in his.ice_servers if one.credential]
+    udp = next(url for url in his_server.urls if url.endswith("transport=udp"))
+
+    async def refusal() -> int | None:
+        address = urlsplit("//" + udp.split(":", 1)[1])
+        try:
+            endpoint, _ = await aioice.turn.create_turn_endpoint(
+                asyncio.DatagramProtocol, (address.hostname, address.port),
+                ticket.username, ticket.credential,
+            )  # fmt: skip
+        except TransactionFailed as failed:
+            return int(failed.response.attributes["ERROR-CODE"][0])
+        endpoint.close()
+        return None
+
+    before = await refusal()
+    await alice.client.log_out()
+    after = None
+    for _ in range(50):  # one node tells the other
+        if after is None:
+            await asyncio.sleep(0.1)
+            after = await refusal()
+
+    assert (before, after) == (None, 401)
