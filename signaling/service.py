@@ -11,7 +11,7 @@ from media.api import PacketPlane
 from server.kernel.clock import Clock
 from server.kernel.errors import NotFound
 from server.kernel.events import Context
-from server.kernel.ids import DeviceId, Ids, NodeId, RoomId, UserId
+from server.kernel.ids import DeviceId, Ids, NodeId, RoomId, SocketId, UserId
 from server.kernel.json import encode
 from server.kernel.logs import get_logger
 from server.kernel.outlet import Outlet
@@ -85,6 +85,7 @@ class Calls:
         self._plane = plane
         self._node_id = node_id
         self._relay = relay
+        self._sockets: set[SocketId] = set()
         core = Switchboard(limits)
         keeping = Keeping(rows, call_log, node_id=node_id, tasks=tasks, lost=core.drop)
         delivery = Delivery(outlet, node_id, None if relay is None else relay.forward)
@@ -136,6 +137,7 @@ class Calls:
 
     def opened(self, ctx: Context) -> None:
         by = self._by(ctx)
+        self._sockets.add(by.socket_id)
         self.exchange.handle(SocketUp(by))
         if self._relay is not None:
             self._relay.opened(by)
@@ -144,10 +146,7 @@ class Calls:
         """Nothing to do: presence follows this."""
 
     def closed(self, ctx: Context) -> None:
-        by = self._by(ctx)
-        self.exchange.handle(SocketDown(by))
-        if self._relay is not None:
-            self._relay.closed(by)
+        self._gone(self._by(ctx))
 
     def member_out(self, room_id: RoomId, user_id: UserId) -> None:
         """May be called at any node, and more than once."""
@@ -189,9 +188,19 @@ class Calls:
             self.exchange.handle(Restore(saved))
 
     async def _ask(self, command: Command) -> Answered:
+        try:
+            if self._relay is not None:
+                return await self._relay.ask(command)
+            return self.exchange.handle(command)
+        finally:
+            if command.by.socket_id not in self._sockets:  # it closed while the command waited
+                self._gone(command.by)
+
+    def _gone(self, by: Caller) -> None:
+        self._sockets.discard(by.socket_id)
+        self.exchange.handle(SocketDown(by))
         if self._relay is not None:
-            return await self._relay.ask(command)
-        return self.exchange.handle(command)
+            self._relay.closed(by)
 
     def _by(self, ctx: Context) -> Caller:
         return Caller(ctx.user_id, ctx.device_id, ctx.socket_id, self._node_id)

@@ -32,6 +32,7 @@ async def calling_house() -> AsyncIterator[House]:
             clock=System(), ids=RandomIds(), tasks=tasks, limits=FREE,
         )  # fmt: skip
         house.hub.mount(calls.events)
+        house.hub.observe(calls)
         yield house
         await calls.close()
         await tasks.close()

@@ -159,6 +159,21 @@ async def test_who_is_blocked_does_not_call(house: CallsHouse) -> None:
     assert house.socket(bob).heard == []
 
 
+async def test_a_socket_that_closes_while_its_accept_waits_leaves_nobody_in_the_call(
+    house: CallsHouse,
+) -> None:
+    alice, bob = house.opens("alice"), house.opens("bob")
+    call_id = (await house.asks(alice, "call:start", room_id="duo", media="audio"))["call"]["id"]
+
+    accepting = asyncio.create_task(house.asks(bob, "call:accept", call_id=call_id))
+    await asyncio.sleep(0)
+    house.closes(bob)
+    await accepting
+    await house.passes(seconds=16)
+
+    assert house.states(alice)[1:] == [("active", None), ("ended", "failed")]
+
+
 async def test_a_member_who_was_removed_cannot_come_back(house: CallsHouse) -> None:
     alice, carol = house.opens("alice"), house.opens("carol")
     started = await house.asks(alice, "call:start", room_id="garden", media="audio")
