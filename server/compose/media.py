@@ -162,9 +162,11 @@ class MediaPart:
         return self._plane.refused
 
     async def known(self, within_s: float = WAIT_S) -> bool:
-        """Waits until the addresses are known. False: they are not by then."""
+        """Waits until the addresses are known, until so long after the start at most: who calls
+        later does not wait. False: they are not known by then.
+        """
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout_at(self._since + within_s):
                 await self._known.wait()
         except TimeoutError:
             return False

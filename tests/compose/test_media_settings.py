@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from media.connections import PlaneReady
 from server.compose.ice import AllUrls
-from server.compose.media import own_urls, plane_settings
+from server.compose.media import MediaPart, own_urls, plane_settings
 from server.kernel.config import Config, ConfigError, load_config
 from server.kernel.ids import NodeId
 from server.kernel.logs import Secret
+from server.kernel.tasks import TaskOwner
 from storage.api import Node
 
 SECRET = Secret("a shared text")
@@ -119,3 +121,13 @@ def test_a_node_without_media_tells_those_of_two_others_in_turns() -> None:
 def test_what_cannot_work_is_refused_with_what_to_do(media: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config(media=media)
+
+
+async def test_only_calls_that_begin_with_the_server_wait_for_the_media_process() -> None:
+    media = MediaPart(config(), plane_settings(config(), SECRET, 0), tasks=TaskOwner("media"))
+    await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(0.5):
+        known = [await media.known(within_s=0.01) for _ in range(50)]
+
+    assert not any(known)
