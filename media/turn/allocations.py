@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 from media.turn.credentials import Account
 from media.turn.exchange import Flow
 from media.turn.lifetimes import CHANNEL_S, PERMISSION_S
@@ -14,7 +16,7 @@ class Relayed:
     counts as an allocation of its `holder` until it is one or its time is over.
     """
 
-    __slots__ = ("allocation", "family", "holder", "host", "port", "relay", "until")
+    __slots__ = ("allocation", "family", "heard_by", "holder", "host", "port", "relay", "until")
 
     def __init__(self, relay: int, *, host: str, port: int, family: int, until: float) -> None:
         self.relay = relay
@@ -24,6 +26,8 @@ class Relayed:
         self.until = until
         self.allocation: Allocation | None = None
         self.holder: User | None = None
+        self.heard_by: WeakSet[Channel] = WeakSet()
+        """Channels of other allocations, and of this one, that have our address as their peer."""
 
     @property
     def address(self) -> Address:
@@ -44,7 +48,7 @@ class Permission:
 class Channel:
     """A number for a peer. It is also a permission for this one address, as long as it lives."""
 
-    __slots__ = ("head", "peer", "relay", "until", "wire")
+    __slots__ = ("__weakref__", "head", "peer", "relay", "until", "wire")
 
     def __init__(self, head: bytes, *, peer: Address, wire: Address, relay: int) -> None:
         self.head = head

@@ -10,7 +10,7 @@ from media.turn.lifetimes import granted_lifetime
 from media.turn.peers import Peers
 from media.turn.tables import Tables
 from media.wire import attributes as a
-from media.wire.addresses import Address, decode_xor
+from media.wire.addresses import decode_xor
 from media.wire.framing import FIRST_CHANNEL, LAST_CHANNEL
 from media.wire.stun import CHANNEL_BIND, CREATE_PERMISSION, REFRESH, Message
 
@@ -88,34 +88,33 @@ class Requests:
         self, request: Message, allocation: Allocation, session: Session, now: float
     ) -> list[Output]:
         """RFC 8656, section 10.2: all of the peers or none."""
-        # 1. At least one XOR-PEER-ADDRESS, all well formed.
+        # 1. No more than the table holds: a datagram has room for 5,000, and each is judged.
+        most = self._tables.settings.permissions
         values = request.every(a.XOR_PEER_ADDRESS)
+        if len(values) > most:
+            return self._refuse(request, allocation, session, 508, "permissions")
+        # 2. At least one XOR-PEER-ADDRESS, all well formed.
         peers = [decode_xor(value, request.transaction) for value in values]
         if not peers or None in peers:
             return self._refuse(request, allocation, session, 400, "permission_shape")
-        # 2. Of a family that is relayed, and not forbidden.
+        # 3. Of a family that is relayed, and not forbidden.
         granted: dict[str, bool] = {}
         for peer in peers:
             assert peer is not None
-            code = self._judge(peer, allocation)
-            if code is not None:
-                return self._refuse(request, allocation, session, code, "permission_peer")
-            own = self._peers.verdict(peer[0]) == "own"
-            granted.update(dict.fromkeys(self._peers.wire_hosts(peer[0]), own))
-        # 3. Within the table's bound.
+            if allocation.relay_to(peer) is None:
+                return self._refuse(request, allocation, session, 443, "permission_peer")
+            verdict = self._peers.verdict(peer[0])
+            if verdict == "refused":
+                return self._refuse(request, allocation, session, 403, "permission_peer")
+            granted.update(dict.fromkeys(self._peers.wire_hosts(peer[0]), verdict == "own"))
+        # 4. Within the table's bound.
         allocation.forget_expired(now)
-        if len(allocation.permissions.keys() | granted) > self._tables.settings.permissions:
+        if len(allocation.permissions.keys() | granted) > most:
             return self._refuse(request, allocation, session, 508, "permissions")
-        # 4. Installed or refreshed.
+        # 5. Installed or refreshed.
         for host, own in granted.items():
             allocation.permit(host, own=own, now=now)
         return [self._answers.accept(request, allocation.flow, session)]
-
-    def _judge(self, peer: Address, allocation: Allocation) -> int | None:
-        """The code that refuses this peer, or None."""
-        if allocation.relay_to(peer) is None:
-            return 443
-        return 403 if self._peers.verdict(peer[0]) == "refused" else None
 
     def _channel_bind(
         self, request: Message, allocation: Allocation, session: Session, now: float
@@ -128,12 +127,13 @@ class Requests:
         if number is None or peer is None or not FIRST_CHANNEL <= number <= LAST_CHANNEL:
             return self._refuse(request, allocation, session, 400, "channel_shape")
         # 2. A peer that may be one.
-        code = self._judge(peer, allocation)
-        own = self._peers.verdict(peer[0]) == "own"
-        if code is None and (peer[1] == 0 or (own and not self._peers.is_own(peer))):
-            code = 403
-        if code is not None:
-            return self._refuse(request, allocation, session, code, "channel_peer")
+        relayed = allocation.relay_to(peer)
+        if relayed is None:
+            return self._refuse(request, allocation, session, 443, "channel_peer")
+        verdict = self._peers.verdict(peer[0])
+        own = verdict == "own"
+        if verdict == "refused" or peer[1] == 0 or (own and not self._peers.is_own(peer)):
+            return self._refuse(request, allocation, session, 403, "channel_peer")
         # 3. Number and peer are free, or bound to each other.
         allocation.forget_expired(now)
         head, wire = number.to_bytes(2, "big"), self._peers.wire(peer)
@@ -148,10 +148,10 @@ class Requests:
         if len(allocation.permissions.keys() | hosts) > bounds.permissions:
             return self._refuse(request, allocation, session, 508, "permissions")
         # 5. Channel and permission are made or refreshed.
-        relayed = allocation.relay_to(peer)
-        assert relayed is not None
         channel = by_head or Channel(head, peer=peer, wire=wire, relay=relayed.relay)
         allocation.bind(channel, now)
+        if own:
+            self._tables.watch(channel)
         for host in hosts:
             allocation.permit(host, own=own, now=now)
         return [self._answers.accept(request, allocation.flow, session)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from random import Random
 
-from media.turn.allocations import Allocation, Relayed
+from media.turn.allocations import Allocation, Channel, Relayed
 from media.turn.exchange import AllocationClosed, CloseRelay, Flow, Output
 from media.turn.ports import Ports
 from media.turn.quotas import Users
@@ -48,6 +48,12 @@ class Tables:
         ports = self.ports.get(family)
         return ports is not None and port in ports
 
+    def watch(self, channel: Channel) -> None:
+        """One to a relayed address of ours ends with it: the port is anybody's then."""
+        for relayed in self.relays.values():
+            if relayed.address == channel.peer:
+                relayed.heard_by.add(channel)
+
     def drop(self, reason: str) -> list[Output]:
         self.drops[reason] += 1
         return []
@@ -86,6 +92,8 @@ class Tables:
         del self.relays[relayed.relay]
         self._scheduled.pop(relayed.relay, None)
         self.ports[relayed.family].release(relayed.port)
+        for channel in relayed.heard_by:
+            channel.until = now
         outputs: list[Output] = [CloseRelay(relayed.relay)]
         allocation = relayed.allocation
         if allocation is None:

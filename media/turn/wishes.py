@@ -9,6 +9,8 @@ from media.wire.addresses import IPV4, IPV6
 from media.wire.stun import Message
 
 _UDP = 17
+_DRAFTED_ADDITIONAL_FAMILY = 0x8032
+"""ADDITIONAL-ADDRESS-FAMILY before RFC 8656 had a number for it; coturn's clients (4.6) send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def _families(request: Message) -> tuple[int, ...] | None:
             return None
         return IPV4, IPV6
     if requested is None:
-        return (IPV4,)
+        drafted = a.decode_first_byte(request.get(_DRAFTED_ADDITIONAL_FAMILY))
+        return (IPV4, IPV6) if drafted == IPV6 else (IPV4,)
     family = a.decode_first_byte(requested)
     return None if family is None else (family,)

@@ -8,7 +8,7 @@ from media.turn import exchange as x
 from media.turn.lifetimes import granted_lifetime
 from media.wire import attributes as a
 from media.wire.addresses import decode_xor
-from media.wire.stun import ALLOCATE, REFRESH
+from media.wire.stun import ALLOCATE, REFRESH, Attribute
 from tests.support.turn_house import (
     IPV4_WANTED,
     IPV6_TOO,
@@ -213,6 +213,22 @@ def test_two_families_at_once_relay_to_peers_of_both() -> None:
     assert isinstance(to4, x.ToPeer)
     assert isinstance(to6, x.ToPeer)
     assert to4.relay != to6.relay
+
+
+def test_the_number_that_two_families_had_in_the_draft_is_understood() -> None:
+    client = TurnHouse().client()
+
+    client.allocate((0x8032, b"\x02\0\0\0"))
+
+    assert [address[0] for address in client.relayed] == [relay.public for relay in RELAYS]
+
+
+@pytest.mark.parametrize("attributes", [[(0x8032, b"\x07")], [IPV4_WANTED, (0x8032, IPV6_TOO[1])]])
+def test_what_may_not_be_meant_for_us_changes_nothing(attributes: list[Attribute]) -> None:
+    client = TurnHouse().client()
+
+    assert code_of(client.allocate(*attributes)) is None
+    assert len(client.relayed) == 1
 
 
 def test_of_two_families_one_is_enough_and_the_other_says_why() -> None:

@@ -238,6 +238,15 @@ def test_permissions_and_channels_have_a_bound_and_expired_ones_do_not_count() -
     assert code_of(client.bind(0x4002, peers[3])) is None
 
 
+def test_more_peers_than_a_table_holds_are_refused_before_each_is_judged() -> None:
+    client = TurnHouse(permissions=3).client()
+    client.allocate()
+
+    answer = client.permit(*[("8.8.8.8", 9)] * 3, ("10.0.0.1", 9))
+
+    assert code_of(answer) == 508
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

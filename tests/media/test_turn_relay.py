@@ -9,7 +9,15 @@ from media.turn.settings import OwnAddress, RelayHost
 from media.wire import attributes as a
 from media.wire.addresses import Address, decode_xor, encode_xor
 from media.wire.stun import CHANNEL_BIND, CREATE_PERMISSION, DATA_METHOD, INDICATION, Message, parse
-from tests.support.turn_house import IPV6_WANTED, PEER, PEER6, Client, TurnHouse, code_of
+from tests.support.turn_house import (
+    IPV6_WANTED,
+    PEER,
+    PEER6,
+    Client,
+    TurnHouse,
+    code_of,
+    lifetime,
+)
 
 BEHIND_NAT = (RelayHost("10.0.0.5", "198.51.100.7"),)
 MEDIA = OwnAddress(("198.51.100.7", 3478), ("10.0.0.5", 3478))
@@ -253,6 +261,22 @@ def test_two_clients_talk_through_their_relays_behind_a_nat() -> None:
     assert isinstance(message, Message)
     named = decode_xor(message.attributes[a.XOR_PEER_ADDRESS], message.transaction)
     assert named == anna.relayed[0]
+
+
+def test_a_channel_to_a_relayed_address_of_ours_ends_with_that_address() -> None:
+    house = TurnHouse(relays=BEHIND_NAT)
+    anna, bert = house.client(port=1), house.client(port=2, user="bert")
+    anna.allocate()
+    bert.allocate()
+    anna.bind(0x4000, bert.relayed[0])
+    assert len(payloads(anna.channel(0x4000, b"x"))) == 1
+    relay = house.relay_of(("10.0.0.5", anna.relayed[0][1]))
+
+    bert.refresh(lifetime(0))
+
+    assert anna.channel(0x4000, b"for whoever has the port now") == []
+    assert house.from_peer(relay, b"x", ("10.0.0.5", bert.relayed[0][1])) == []
+    assert code_of(anna.bind(0x4000, PEER)) is None
 
 
 def test_the_media_port_can_be_reached_and_other_ports_of_ours_cannot() -> None:
