@@ -76,7 +76,8 @@ def plane_settings(config: Config, secret: Secret, http_port: int) -> PlaneSetti
 
 def _turn_options(config: Config, secret: Secret, hosts: tuple[str, ...]) -> TurnOptions | None:
     media = config.media
-    found = local_hosts(hosts)
+    # There is one relay host of each family: one that the world reaches, where there is one.
+    found = sorted(local_hosts(hosts), key=lambda host: not ipaddress.ip_address(host).is_global)
     v4, v6 = (
         [(host, _public(media.public_hosts, host)) for host in found if (":" in host) is v6]
         for v6 in (False, True)

@@ -71,6 +71,15 @@ def test_relays_are_bound_to_own_addresses_and_told_as_public_ones() -> None:
     assert (turn.bind6, turn.public6) == ("::1", "::1")
 
 
+def test_relays_are_bound_to_what_the_world_reaches_wherever_it_stands() -> None:
+    hosts = ["10.0.0.5", "9.9.9.9", "fd00::5", "2a00:1450::5"]
+
+    turn = plane_settings(config(media={"hosts": hosts}), SECRET, 8008).turn
+
+    assert (turn.bind, turn.public) == ("9.9.9.9", "9.9.9.9")
+    assert (turn.bind6, turn.public6) == ("2a00:1450::5", "2a00:1450::5")
+
+
 @pytest.mark.parametrize(
     ("media", "server", "name"),
     [
