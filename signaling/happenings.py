@@ -9,6 +9,7 @@ from media.api import CallFailed, PeerConnected, PlaneStarted
 from signaling.call import Call
 from signaling.commands import Step, at
 from signaling.inputs import (
+    DeviceOut,
     MemberOut,
     Moment,
     NodesLeft,
@@ -30,6 +31,7 @@ class Happenings:
             SocketUp: self._socket_up,
             SocketDown: self._socket_down,
             MemberOut: self._member_out,
+            DeviceOut: self._device_out,
             NodesLeft: self._nodes_left,
             Restore: self._restore,
             Reported: self._reported,
@@ -73,6 +75,14 @@ class Happenings:
                 out.extend(call.leave(device, "removed", now))
                 out.append(Told(call.view("hung_up"), ToUser(event.user_id)))
         return self._register.done(call, out, now)
+
+    def _device_out(self, event: DeviceOut, now: Moment) -> list[Output]:
+        out: list[Output] = []
+        for call in self._register.joined(event.user_id):
+            device = call.devices.get(event.device_id)
+            if device is not None:
+                out.extend(self._register.done(call, call.leave(device, "leave", now), now))
+        return out
 
     def _nodes_left(self, event: NodesLeft, now: Moment) -> list[Output]:
         out: list[Output] = []

@@ -108,6 +108,14 @@ class MemberOut(msgspec.Struct, frozen=True, tag="member_out"):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceOut:
+    """Its last login has ended: it cannot come back."""
+
+    user_id: UserId
+    device_id: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
 class NodesLeft:
     """All nodes that live: sockets of others are gone."""
 
@@ -137,4 +145,5 @@ class Tick:
 
 
 Command = Start | Accept | Decline | Leave | End | Signal | Mute
-Input = Command | SocketUp | SocketDown | MemberOut | NodesLeft | Restore | Reported | Tick
+Happening = SocketUp | SocketDown | MemberOut | DeviceOut | NodesLeft | Restore | Reported | Tick
+Input = Command | Happening

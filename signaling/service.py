@@ -23,6 +23,7 @@ from signaling.inputs import (
     Caller,
     Command,
     Decline,
+    DeviceOut,
     End,
     Leave,
     MemberOut,
@@ -153,6 +154,10 @@ class Calls:
         self.exchange.handle(MemberOut(room_id, user_id))
         if self._relay is not None:
             self._relay.member_out(room_id, user_id)
+
+    def device_out(self, user_id: UserId, device_id: DeviceId) -> None:
+        """Its last login has ended. To be called at every node."""
+        self.exchange.handle(DeviceOut(user_id, device_id))
 
     # ---- life ------------------------------------------------------------------------------------
 

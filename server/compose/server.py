@@ -23,7 +23,7 @@ from server.compose.calling import features as call_features
 from server.compose.calls import LeavingOutlet
 from server.compose.cluster import ClusterPart, new_node_id
 from server.compose.facts import FactMaker
-from server.compose.media import MediaPart
+from server.compose.logouts import Logouts
 from server.compose.revoking import Revoking
 from server.compose.stores import open_bus, open_files, open_shared, open_store
 from server.files.orphans import OrphanSweep
@@ -197,20 +197,27 @@ class Server:
             await self.calling.start(
                 self.chat, self.hub, self._leaving, cluster=cluster, with_media=self._with_media
             )
+        clock, accounts, tasks = self.clock, self.store.accounts, self.tasks
         if self.calling.media is not None:
-            self._revoke_relays(self.calling.media, cluster)
+            revoking = Revoking(self.calling.media, accounts, clock=clock, tasks=tasks)
+            self._follow_logouts(revoking.sessions_ended, cluster)
+        if self.calling.calls is not None:
+            logouts = Logouts(self.calling.calls, accounts, clock=clock, tasks=tasks)
+            self._follow_logouts(logouts.sessions_ended, cluster)
 
-    def _revoke_relays(self, media: MediaPart, cluster: ClusterPart | None) -> None:
-        revoking = Revoking(media, self.store.accounts, clock=self.clock, tasks=self.tasks)
+    def _follow_logouts(
+        self, follow: Callable[[Collection[SessionId]], None], cluster: ClusterPart | None
+    ) -> None:
+        """At this node and, in a cluster, at others."""
         tell = self.accounts.sessions.on_ended
 
         def ended(session_ids: Collection[SessionId]) -> None:
             tell(session_ids)
-            revoking.sessions_ended(session_ids)
+            follow(session_ids)
 
         self.accounts.sessions.on_ended = ended
         if cluster is not None:
-            cluster.relay.wide.on_ended.append(revoking.sessions_ended)
+            cluster.relay.wide.on_ended.append(follow)
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config

@@ -88,6 +88,18 @@ async def test_who_is_removed_in_a_call_is_out_of_it_and_the_others_go_on(
     assert (await carol.gets("call:accept", call_id=call_id))["call"]["state"] == "active"
 
 
+async def test_who_logs_out_in_a_call_has_left_it(
+    opened: House, alice: Person, bob: Person
+) -> None:
+    room_id = await opened.room("direct", alice, bob)
+    call_id = await opened.call(alice, bob, room_id)
+
+    await bob.http("DELETE", "/api/v1/sessions/current")
+
+    ended = await alice.hears("call:state", id=call_id, state="ended")
+    assert ended["call"]["reason"] == "hung_up"
+
+
 async def test_an_ended_call_is_not_accepted(opened: House, alice: Person, bob: Person) -> None:
     room_id = await opened.room("direct", alice, bob)
     call_id = await opened.call(alice, bob, room_id)

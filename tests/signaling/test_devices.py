@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from signaling.inputs import SocketDown
+from server.kernel.ids import DeviceId, UserId
+from signaling.inputs import DeviceOut, SocketDown
 from signaling.outputs import Answered
 from tests.support.call_line import START_MS, Line
 
@@ -99,6 +100,19 @@ def test_a_device_that_stays_away_is_out(talking: Line) -> None:
 
     assert (talking.view.state, talking.view.reason) == ("ended", "failed")
     assert talking.logged[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_device_whose_login_has_ended_is_not_waited_for(talking: Line, away: bool) -> None:
+    if away:
+        talking.vanishes("bob")
+
+    talking.handle(DeviceOut(UserId("bob"), DeviceId("bob.laptop")))
+    talking.handle(DeviceOut(UserId("carol"), DeviceId("carol")))
+    before = talking.view.state
+    talking.handle(DeviceOut(UserId("bob"), DeviceId("bob")))
+
+    assert (before, talking.view.state, talking.view.reason) == ("active", "ended", "hung_up")
 
 
 def test_in_a_group_the_others_go_on(group: Line) -> None:
