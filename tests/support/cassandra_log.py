@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
 
 from server.kernel.clock import Clock
 from server.kernel.config import Cassandra
-from storage.api import Accounts, CallQuality, Check, DirtyRooms, OpenCalls, Projections, RoomLog
 from storage.cassandra import CassandraLog, open_cassandra
-from storage.memory import open_memory
 from tests.support.servers.cassandra import SharedCassandra, rows_of
 
 KEYSPACE = f"contracts_{os.getpid()}"
@@ -56,42 +53,3 @@ def _literal(key: str, value: bytes) -> str:
     if key in ("room", "name"):
         return f"'{value.decode()}'"
     return str(int.from_bytes(value, "big", signed=True))
-
-
-class LogBesideMemory:
-    """Implements `storage.api.Store`: the log is Cassandra's, the rest is in memory and takes no
-    part in its contract.
-    """
-
-    def __init__(self, log: CassandraLog) -> None:
-        self._log = log
-        self._beside = open_memory()
-        self.joint = False
-        self.dirty: DirtyRooms | None = None
-        self.checks: Mapping[str, Check] = {"cassandra": log.check}
-
-    @property
-    def log(self) -> RoomLog:
-        return self._log
-
-    @property
-    def projections(self) -> Projections:
-        return self._beside.projections
-
-    @property
-    def accounts(self) -> Accounts:
-        return self._beside.accounts
-
-    @property
-    def calls(self) -> OpenCalls:
-        return self._beside.calls
-
-    @property
-    def call_quality(self) -> CallQuality:
-        return self._beside.call_quality
-
-    async def check(self) -> None:
-        await self._log.check()
-
-    async def close(self) -> None:
-        await self._log.close()

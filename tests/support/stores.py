@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from server.compose.stores import Composite
 from server.kernel.clock import Virtual
 from server.kernel.ids import DeviceId, EventId, LogId, RoomId, Seq, UserId
 from storage.api import Batch, Claim, Event, Store
 from storage.memory import open_memory
 from storage.postgres import open_postgres
 from storage.sqlite import open_sqlite
-from tests.support.cassandra_log import LogBesideMemory, empty_log
+from tests.support.cassandra_log import empty_log
 from tests.support.servers.postgres import empty_database
 
 GARDEN = RoomId("garden")
@@ -40,7 +41,7 @@ async def open_store(kind: str, folder: Path) -> AsyncIterator[Store]:
             case "postgres":
                 store = await open_postgres(await empty_database(), clock=Virtual())
             case "cassandra":
-                store = LogBesideMemory(await empty_log(clock=Virtual()))
+                store = Composite(await empty_log(clock=Virtual()), open_memory())
             case _:
                 raise ValueError(kind)
         stack.push_async_callback(store.close)
