@@ -44,6 +44,10 @@ _REQUIRED_BELOW = 0x8000
 _SHA1_BYTES = 20
 _SHA256_BYTES = range(16, 33, 4)
 """Truncation: at least 16 bytes, a multiple of 4: section 14.6."""
+MOST_ATTRIBUTES: Final = 512
+"""Of a message. The longest in use asks for permissions for 256 peers; a datagram has room for
+16,000 empty ones, which took 3 ms to read.
+"""
 _PROOFS = frozenset({MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT})
 _two = struct.Struct("!HH")
 _unpack = _two.unpack_from
@@ -167,7 +171,9 @@ def parse(data: bytes) -> Message | Malformed:
     attributes = message.attributes
     proofs = False
     at = HEADER_BYTES
-    while at < end:
+    for _ in range(MOST_ATTRIBUTES):
+        if at >= end:
+            return message
         number, size = _unpack(data, at)
         behind = at + 4 + size
         if behind > end:
@@ -183,7 +189,7 @@ def parse(data: bytes) -> Message | Malformed:
         else:
             attributes[number] = value
         at = (behind + 3) & ~3
-    return message
+    return message if at >= end else Malformed("attributes")
 
 
 def build(

@@ -13,6 +13,7 @@ from media.wire.addresses import decode_xor, encode_xor
 from media.wire.stun import (
     BINDING,
     ERROR,
+    MOST_ATTRIBUTES,
     REQUEST,
     SUCCESS,
     Malformed,
@@ -176,6 +177,13 @@ def test_attributes_that_must_be_understood_are_told() -> None:
 )
 def test_what_is_no_message_says_why(data: bytes, reason: str) -> None:
     assert why(data) == reason
+
+
+def test_a_message_has_so_many_attributes_and_no_more() -> None:
+    attributes = [(0x8100 + number, b"") for number in range(MOST_ATTRIBUTES)]
+
+    assert len(read(build(BINDING, ID, attributes)).attributes) == MOST_ATTRIBUTES
+    assert why(build(BINDING, ID, [*attributes, (a.SOFTWARE, b"")])) == "attributes"
 
 
 def test_nothing_may_follow_the_fingerprint() -> None:
