@@ -10,7 +10,7 @@ from typing import cast
 from media.planes.datagrams import DatagramSocket, bind_datagram
 from media.planes.tls import ServerTls
 from media.planes.turn import TurnPlane, TurnPort
-from media.wire.addresses import Address
+from media.wire.addresses import Address, owner_of
 from media.wire.framing import Stream, padded
 
 WAITING_BYTES = 256 * 1024
@@ -69,18 +69,20 @@ class StreamListener:
             await self._server.wait_closed()
 
     def admits(self, client: StreamClient, host: str) -> bool:
-        if len(self._open) >= self._connections or self._hosts[host] >= self._per_host:
+        owner = owner_of(host)
+        if len(self._open) >= self._connections or self._hosts[owner] >= self._per_host:
             self.plane.drops["connections"] += 1
             return False
         self._open.add(client)
-        self._hosts[host] += 1
+        self._hosts[owner] += 1
         return True
 
     def left(self, client: StreamClient, host: str) -> None:
         self._open.discard(client)
-        self._hosts[host] -= 1
-        if not self._hosts[host]:
-            del self._hosts[host]
+        owner = owner_of(host)
+        self._hosts[owner] -= 1
+        if not self._hosts[owner]:
+            del self._hosts[owner]
 
 
 class StreamClient(asyncio.Protocol):

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from media.planes.listeners import StreamClient, StreamListener
 from media.planes.oneport import Link, OnePort
-from media.wire.addresses import Address
+from media.wire.addresses import Address, owner_of
 from media.wire.prefixed import Packets, is_noise, is_prefixed, prefixed
 
 WAITING_BYTES = 256 * 1024
@@ -71,20 +71,22 @@ class SharedListener:
             await self._server.wait_closed()
 
     def admits(self, client: SharedClient, host: str) -> bool:
-        if len(self._open) >= self._connections or self._hosts[host] >= self._per_host:
+        owner = owner_of(host)
+        if len(self._open) >= self._connections or self._hosts[owner] >= self._per_host:
             self.port.drops["connections"] += 1
             return False
         self._open.add(client)
-        self._hosts[host] += 1
+        self._hosts[owner] += 1
         return True
 
     def left(self, client: SharedClient, host: str) -> None:
         if client not in self._open:
             return
         self._open.discard(client)
-        self._hosts[host] -= 1
-        if not self._hosts[host]:
-            del self._hosts[host]
+        owner = owner_of(host)
+        self._hosts[owner] -= 1
+        if not self._hosts[owner]:
+            del self._hosts[owner]
 
 
 class SharedClient(asyncio.Protocol):

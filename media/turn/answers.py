@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 
 from media.turn.authentication import Refusal, Session
 from media.turn.exchange import Flow, Output, ToClient
 from media.turn.tables import Tables
 from media.wire import attributes as a
-from media.wire.addresses import encode_xor
+from media.wire.addresses import encode_xor, owner_of
 from media.wire.stun import ERROR, SUCCESS, Attribute, Message, build
 from server.kernel.limits import Windows
 
@@ -76,7 +75,7 @@ class Answers:
         attributes: Sequence[Attribute],
         now: float,
     ) -> list[Output]:
-        if not self._strangers.take(_source(flow[1][0]), now):
+        if not self._strangers.take(owner_of(flow[1][0]), now):
             return self._tables.drop("stranger_rate")
         fingerprint = a.FINGERPRINT in request.attributes
         message = build(
@@ -105,10 +104,3 @@ def _unknown(unknown: list[int]) -> list[Attribute]:
         (a.ERROR_CODE, a.encode_error(420, _REASONS[420])),
         (a.UNKNOWN_ATTRIBUTES, listed),
     ]
-
-
-def _source(host: str) -> str:
-    """One address of IPv4; of IPv6 the /64, which one machine owns whole."""
-    if ":" not in host:
-        return host
-    return socket.inet_pton(socket.AF_INET6, host)[:8].hex()

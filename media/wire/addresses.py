@@ -27,6 +27,17 @@ def canonical(host: str) -> str:
     return socket.inet_ntop(family, socket.inet_pton(family, host))
 
 
+def owner_of(host: str) -> str:
+    """What to count strangers by: an IPv4 address; of IPv6 the /64, which one machine owns whole.
+
+    Raises:
+        OSError: `host` is not a numeric address, as `socket.recvfrom` writes it.
+    """
+    if ":" not in host:
+        return host
+    return socket.inet_pton(socket.AF_INET6, host)[:8].hex()
+
+
 def encode_xor(address: Address, transaction: bytes) -> bytes:
     """The value of an XOR-*-ADDRESS. `transaction` (12 bytes) masks IPv6.
 

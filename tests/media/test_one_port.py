@@ -24,6 +24,7 @@ from media.connections import (
 from media.dtls.certificate import new_certificate
 from media.ice.checks import new_credentials
 from media.planes.settings import PlaneSettings, TurnOptions
+from media.planes.streams import SharedClient, SharedListener
 from media.wire.attributes import ERROR_CODE, XOR_MAPPED_ADDRESS, decode_error
 from media.wire.stun import ALLOCATE, BINDING, ERROR, REQUEST, SUCCESS, build
 from tests.support.one_port import CALL, DEVICE, House, Peer, aiortc_peer, host_candidate, house
@@ -330,6 +331,19 @@ async def test_tcp_connections_that_say_nothing_or_nonsense_are_closed() -> None
         noisy.close()
         assert opened.plane.drops["stream_noise"] == 1
         assert opened.plane.drops["idle_connection"] == 1
+
+
+async def test_of_an_ipv6_network_so_many_connections_are_taken_as_of_one_host(
+    opened: House,
+) -> None:
+    listener = SharedListener(opened.plane._port, per_host=1)
+    first, second, third = (SharedClient(listener) for _ in range(3))
+
+    assert listener.admits(first, "2a00:1450::1")
+    assert not listener.admits(second, "2a00:1450::ffff:2")
+    assert listener.admits(third, "2a00:1450:0:1::1")
+    listener.left(first, "2a00:1450::1")
+    assert listener.admits(second, "2a00:1450::ffff:2")
 
 
 async def test_stun_and_turn_are_served_on_the_same_ports() -> None:

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from media.planes.datagrams import bind_all, bind_datagram
+from media.planes.listeners import StreamClient, StreamListener
 from media.turn.exchange import UserRevoked
 from media.wire import attributes as a
 from media.wire.addresses import decode_xor, encode_xor
@@ -144,6 +145,15 @@ async def test_a_host_gets_so_many_connections() -> None:
         async with talking(turn) as second:
             assert await is_closed(second)
         assert (await first.ask(build(BINDING, bytes(12)))).method == BINDING
+
+
+async def test_an_ipv6_network_is_one_host() -> None:
+    async with serving() as turn:
+        listener = StreamListener(turn.plane, per_host=1)
+
+        assert listener.admits(StreamClient(listener), "2a00:1450::1")
+        assert not listener.admits(StreamClient(listener), "2a00:1450::ffff:2")
+        assert listener.admits(StreamClient(listener), "2a00:1450:0:1::1")
 
 
 @pytest.fixture
