@@ -106,6 +106,7 @@ class StreamClient(asyncio.Protocol):
             return
         self._address = name
         self._turn = self._listener.plane.port(self._send)
+        self._turn.opened(name)
         self._watch()
 
     def data_received(self, data: bytes) -> None:

@@ -163,6 +163,10 @@ class TurnPort:
         """Whether this client has an allocation."""
         return self._core.holds((self._number, address))
 
+    def opened(self, address: Address) -> None:
+        """It is a connection of this client's."""
+        self._plane.give(x.FlowOpened((self._number, address)))
+
     def closed(self, address: Address) -> None:
         """The connection is gone: its allocation ends, and this port."""
         self._plane.give(x.FlowClosed((self._number, address)))

@@ -31,6 +31,14 @@ class Answers:
         settings = tables.settings
         self._tables = tables
         self._strangers = Windows(settings.stranger_per_s, max_keys=settings.strangers)
+        self._connections: dict[Flow, bool] = {}
+        """Whether the next answer is the first."""
+
+    def connected(self, flow: Flow) -> None:
+        self._connections[flow] = True
+
+    def disconnected(self, flow: Flow) -> None:
+        self._connections.pop(flow, None)
 
     def mapped(self, request: Message, flow: Flow, now: float) -> list[Output]:
         """Answers a Binding request: the client's own address."""
@@ -75,13 +83,23 @@ class Answers:
         attributes: Sequence[Attribute],
         now: float,
     ) -> list[Output]:
-        if not self._strangers.take(owner_of(flow[1][0]), now):
+        if not self._may_answer(flow, now):
             return self._tables.drop("stranger_rate")
         fingerprint = a.FINGERPRINT in request.attributes
         message = build(
             request.method | kind, request.transaction, attributes, fingerprint=fingerprint
         )
         return [ToClient(flow, message)]
+
+    def _may_answer(self, flow: Flow, now: float) -> bool:
+        """The rate is against forged sources and for those who ask again. Neither is on a
+        connection: there the first answer always comes, and whatever concerns an allocation.
+        """
+        within = self._strangers.take(owner_of(flow[1][0]), now)
+        if flow not in self._connections:
+            return within
+        first, self._connections[flow] = self._connections[flow], False
+        return within or first or flow in self._tables.flows
 
 
 def failure(code: int) -> bytes:

@@ -42,6 +42,13 @@ class RelaysRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowOpened:
+    """A connection: the address is its owner's, and a request on it is never repeated."""
+
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class FlowClosed:
     """The connection is gone; its allocation goes with it."""
 
@@ -66,7 +73,14 @@ class UserRevoked:
 
 
 Input = (
-    FromClient | FromPeer | RelaysOpened | RelaysRefused | FlowClosed | TicketIssued | UserRevoked
+    FromClient
+    | FromPeer
+    | RelaysOpened
+    | RelaysRefused
+    | FlowOpened
+    | FlowClosed
+    | TicketIssued
+    | UserRevoked
 )
 
 

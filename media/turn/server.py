@@ -101,6 +101,8 @@ class TurnServer:
                 outputs += self._allocating.opened(relays, now)
             case x.RelaysRefused(relays):
                 outputs += self._allocating.refused(relays, now)
+            case x.FlowOpened(flow):
+                self._answers.connected(flow)
             case x.FlowClosed(flow):
                 outputs += self._flow_closed(flow, now)
             case x.TicketIssued(username):
@@ -114,6 +116,7 @@ class TurnServer:
         return outputs
 
     def _flow_closed(self, flow: x.Flow, now: float) -> list[x.Output]:
+        self._answers.disconnected(flow)
         allocation = self._tables.flows.get(flow)
         if allocation is not None:
             return self._tables.end(allocation, "connection_closed", now)

@@ -66,7 +66,7 @@ class TurnSettings:
     """Of each allocation."""
     stranger_per_s: int = 20
     """Answers in any second to one source address (IPv6: one /64) that has not shown a credential;
-    0: no limit."""
+    0: no limit. The first answer on a TCP connection comes even so."""
     strangers: int = 10_000
     tickets: int = 10_000
 

@@ -93,6 +93,42 @@ def test_no_second_has_more_than_20_answers_to_one_source(pauses: list[float]) -
         assert later - first > 0.999_999  # the house adds the pauses up in another order
 
 
+def test_the_first_answer_on_a_connection_comes_at_whatever_rate() -> None:
+    house = TurnHouse()
+    clients = [house.client(port=port + 1) for port in range(30)]
+    for client in clients:
+        house.give(x.FlowOpened(client.flow))
+
+    first = [len(client.raw(build(BINDING, bytes(12)))) for client in clients]
+    second = [len(client.raw(build(BINDING, bytes(12)))) for client in clients]
+
+    assert (sum(first), sum(second)) == (30, 0)
+
+
+def test_a_connection_with_an_allocation_always_hears_of_a_new_nonce() -> None:
+    house = TurnHouse(nonce_s=5)
+    client = house.client()
+    house.give(x.FlowOpened(client.flow))
+    client.allocate()
+    house.passes(6)
+    for port in range(30):
+        house.client(port=port + 1).raw(build(BINDING, bytes(12)))
+
+    assert code_of(client.refresh()) == 438
+
+
+def test_a_closed_connection_is_forgotten() -> None:
+    house = TurnHouse()
+    client = house.client()
+    house.give(x.FlowOpened(client.flow))
+    house.give(x.FlowClosed(client.flow))
+
+    answers = sum(len(client.raw(build(BINDING, bytes(12)))) for _ in range(30))
+
+    assert answers == 20
+    assert not house.server._answers._connections
+
+
 def test_the_limit_is_for_each_ipv4_address_and_each_ipv6_network() -> None:
     house = TurnHouse()
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import aioice.turn
@@ -145,6 +145,15 @@ async def test_a_host_gets_so_many_connections() -> None:
         async with talking(turn) as second:
             assert await is_closed(second)
         assert (await first.ask(build(BINDING, bytes(12)))).method == BINDING
+
+
+async def test_a_crowd_behind_one_address_gets_in_by_tcp_at_once() -> None:
+    async with serving(stranger_per_s=5) as turn, AsyncExitStack() as crowd:
+        talkers = [await crowd.enter_async_context(talking(turn)) for _ in range(20)]
+
+        answers = await asyncio.gather(*(one.allocate() for one in talkers))
+
+        assert [code_of(answer) for answer in answers] == [None] * 20
 
 
 async def test_an_ipv6_network_is_one_host() -> None:
