@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from media.api import PacketPlane
 from server.kernel.clock import Clock
@@ -18,6 +18,7 @@ from signaling.outputs import (
     Commanded,
     Ended,
     Noted,
+    Offered,
     Output,
     Refused,
     Rung,
@@ -42,12 +43,15 @@ class Exchange:
         delivery: Delivery,
         keeping: Keeping,
         plane: PacketPlane | None,
+        offer: Callable[[Offered], None],
     ) -> None:
+        """`offer`: looks whose members a socket that came up is of."""
         self.core = core
         self.keeping = keeping
         self._clock = clock
         self._delivery = delivery
         self._plane = plane
+        self._offer = offer
         self._waiting: deque[Output] = deque()
         self._refused: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
@@ -90,6 +94,8 @@ class Exchange:
                     self._delivery.ring(rung)
                 case Told() as told:
                     self._delivery.tell(told)
+                case Offered() as offered:
+                    self._offer(offered)
                 case Carried() as carried:
                     self._delivery.carry(carried)
                 case Saved(call):

@@ -10,18 +10,23 @@ from signaling.call import Call
 from signaling.commands import Step, at
 from signaling.inputs import (
     DeviceOut,
+    MemberIn,
     MemberOut,
     Moment,
     NodesLeft,
     Reported,
     Restore,
+    Shown,
     SocketDown,
     SocketUp,
     Tick,
 )
-from signaling.outputs import Commanded, Ended, Noted, Output, Rung, Told, ToRoom, ToUser
+from signaling.outputs import Commanded, Ended, Noted, Offered, Output, Rung, Told, ToRoom, ToUser
 from signaling.register import Register
 from signaling.saving import restore
+
+OFFERED = 100
+"""Calls of large rooms that a socket which comes up is shown, if it may see them: the newest."""
 
 
 class Happenings:
@@ -30,6 +35,8 @@ class Happenings:
         self.steps: Mapping[type[Any], Step] = {
             SocketUp: self._socket_up,
             SocketDown: self._socket_down,
+            Shown: self._shown,
+            MemberIn: self._member_in,
             MemberOut: self._member_out,
             DeviceOut: self._device_out,
             NodesLeft: self._nodes_left,
@@ -51,7 +58,25 @@ class Happenings:
                 out.append(Rung(call.view(), (by.user_id,), call.ring_until_ms, at(by)))
             elif call.state == "active" or device is not None:
                 out.append(Told(call.view(), at(by)))
+        silent = [call for call in self._register.silent() if by.user_id not in call.users]
+        if silent:
+            calls = tuple((call.id, call.room_id) for call in silent[:OFFERED])
+            out.append(Offered(by, calls))
         return out
+
+    def _shown(self, event: Shown, now: Moment) -> list[Output]:
+        call = self._register.calls.get(event.call_id)
+        return [] if call is None or call.over else [Told(call.view(), at(event.by))]
+
+    def _member_in(self, event: MemberIn, now: Moment) -> list[Output]:
+        """He does not ring, but sees what he may join."""
+        call = self._register.running(event.room_id)
+        if call is None:
+            return []
+        if call.invited:
+            call.invited |= {event.user_id}
+        told = Told(call.view(), ToUser(event.user_id))
+        return self._register.done(call, [told], now)
 
     def _socket_down(self, event: SocketDown, now: Moment) -> list[Output]:
         out: list[Output] = []

@@ -108,6 +108,22 @@ class MemberOut(msgspec.Struct, frozen=True, tag="member_out"):
 
 
 @dataclass(frozen=True, slots=True)
+class MemberIn:
+    """Came into the room."""
+
+    room_id: RoomId
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The user of a socket that came up is in the room of this call."""
+
+    by: Caller
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceOut:
     """Its last login has ended: it cannot come back."""
 
@@ -145,5 +161,5 @@ class Tick:
 
 
 Command = Start | Accept | Decline | Leave | End | Signal | Mute
-Happening = SocketUp | SocketDown | MemberOut | DeviceOut | NodesLeft | Restore | Reported | Tick
-Input = Command | Happening
+Moved = SocketUp | SocketDown | Shown | MemberIn | MemberOut | DeviceOut
+Input = Command | Moved | NodesLeft | Restore | Reported | Tick

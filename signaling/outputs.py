@@ -9,6 +9,7 @@ import msgspec
 from media.api import Command
 from server.kernel.errors import AppError
 from server.kernel.ids import DeviceId, NodeId, RoomId, SocketId, UserId
+from signaling.inputs import Caller
 from signaling.views import CallRecord, CallView, SavedCall
 
 
@@ -66,6 +67,16 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """A socket came up: calls that ring nobody, by id and room. `Shown` are those in whose room its
+    user is.
+    """
+
+    by: Caller
+    calls: tuple[tuple[str, RoomId], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """`call:signal`."""
 
@@ -107,4 +118,4 @@ class Noted:
     user_id: UserId | None = None
 
 
-Output = Answered | Refused | Rung | Told | Carried | Ended | Saved | Commanded | Noted
+Output = Answered | Refused | Rung | Told | Offered | Carried | Ended | Saved | Commanded | Noted

@@ -27,6 +27,7 @@ class Register:
         self._heap: list[tuple[float, str]] = []
         self._awaited: dict[str, float] = {}
         self._ended: dict[str, float] = {}
+        self._silent: set[str] = set()
 
     def __len__(self) -> int:
         """Calls that have not ended."""
@@ -52,6 +53,10 @@ class Register:
         """Those that he is in."""
         return [call for call in self.concerning(user_id) if user_id in call.users]
 
+    def silent(self) -> list[Call]:
+        """Those in rooms too large to ring, of whose members nothing is known; the newest first."""
+        return [self.calls[call_id] for call_id in sorted(self._silent, reverse=True)]
+
     def done(self, call: Call, out: Sequence[Output], now: Moment) -> list[Output]:
         """`out` and what is to be kept of the call, with the indexes brought up to date."""
         concerned = call.concerned
@@ -66,6 +71,8 @@ class Register:
         else:
             self._indexed[call.id] = concerned
             self._rooms[call.room_id] = call.id
+            if not call.invited:
+                self._silent.add(call.id)
             self._await(call)
         return [*out, Saved(save(call))]
 
@@ -91,6 +98,7 @@ class Register:
             return
         for user_id in self._indexed.pop(call_id, ()):
             self._users[user_id].discard(call_id)
+        self._silent.discard(call_id)
         self._awaited.pop(call_id, None)
         self._ended.pop(call_id, None)
         if self._rooms.get(call.room_id) == call_id:
@@ -106,6 +114,7 @@ class Register:
 
     def _close(self, call: Call, now: Moment) -> None:
         self._indexed.pop(call.id, None)
+        self._silent.discard(call.id)
         self._awaited.pop(call.id, None)
         if self._rooms.get(call.room_id) == call.id:
             del self._rooms[call.room_id]

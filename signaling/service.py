@@ -9,7 +9,7 @@ import msgspec
 
 from media.api import PacketPlane
 from server.kernel.clock import Clock
-from server.kernel.errors import NotFound
+from server.kernel.errors import AppError, NotFound
 from server.kernel.events import Context
 from server.kernel.ids import DeviceId, Ids, NodeId, RoomId, SocketId, UserId
 from server.kernel.json import encode
@@ -26,18 +26,20 @@ from signaling.inputs import (
     DeviceOut,
     End,
     Leave,
+    MemberIn,
     MemberOut,
     Mute,
     Reported,
     Restore,
     RoomFacts,
+    Shown,
     Signal,
     SocketDown,
     SocketUp,
     Start,
 )
 from signaling.keeping import Keeping
-from signaling.outputs import Answered
+from signaling.outputs import Answered, Offered
 from signaling.ports import CallLog, Rooms
 from signaling.relay import CallRelay
 from signaling.rules import CallLimits, no_call
@@ -55,8 +57,9 @@ log = get_logger(__name__)
 class Calls:
     """The service behind `call:*`. Implements `SocketObserver`.
 
-    `member_out` is to be called when somebody leaves a room or is removed. `start` first brings
-    back what an earlier process carried; `close` ends nothing: calls go on after a restart.
+    `member_in` and `member_out` are to be called when somebody comes into a room, or out of it.
+    `start` first brings back what an earlier process carried; `close` ends nothing: calls go on
+    after a restart.
     """
 
     def __init__(
@@ -90,7 +93,9 @@ class Calls:
         core = Switchboard(limits)
         keeping = Keeping(rows, call_log, node_id=node_id, tasks=tasks, lost=core.drop)
         delivery = Delivery(outlet, node_id, None if relay is None else relay.forward)
-        self.exchange = Exchange(core, clock=clock, delivery=delivery, keeping=keeping, plane=plane)
+        self.exchange = Exchange(
+            core, clock=clock, delivery=delivery, keeping=keeping, plane=plane, offer=self._offer
+        )
 
     # ---- commands --------------------------------------------------------------------------------
 
@@ -148,6 +153,10 @@ class Calls:
 
     def closed(self, ctx: Context) -> None:
         self._gone(self._by(ctx))
+
+    def member_in(self, room_id: RoomId, user_id: UserId) -> None:
+        """To be called at every node that follows the room; after `room:added`."""
+        self.exchange.handle(MemberIn(room_id, user_id))
 
     def member_out(self, room_id: RoomId, user_id: UserId) -> None:
         """May be called at any node, and more than once."""
@@ -239,6 +248,17 @@ class Calls:
 
     async def _facts(self, room_id: RoomId, user_id: UserId) -> RoomFacts:
         return await self._rooms.facts(room_id, user_id, rings_up_to=self._limits.ring_members)
+
+    def _offer(self, offered: Offered) -> None:
+        self._tasks.start(self._show(offered), "calls_shown")
+
+    async def _show(self, offered: Offered) -> None:
+        for call_id, room_id in offered.calls:
+            try:
+                await self._facts(room_id, offered.by.user_id)
+            except AppError:  # not his room, or nobody knows now
+                continue
+            self.exchange.handle(Shown(offered.by, call_id))
 
     def tick(self) -> None:
         self.exchange.tick()

@@ -41,21 +41,25 @@ class ChatCallLog:
 
 
 class LeavingOutlet:
-    """The outlet that chat is given: who is out of a room is out of its call. `calls` is set once
-    they are made.
+    """The outlet that chat is given: who is out of a room is out of its call, who comes into one
+    hears of it. `calls` is set once they are made.
     """
 
     def __init__(self, outlet: Outlet) -> None:
         self.calls: Calls | None = None
-        self._leave = outlet.leave
+        self._join, self._leave = outlet.join, outlet.leave
         self.room_event = outlet.room_event
         self.to_room = outlet.to_room
         self.flush = outlet.flush
         self.to_users = outlet.to_users
         self.to_socket = outlet.to_socket
         self.end_sessions = outlet.end_sessions
-        self.join = outlet.join
         self.online = outlet.online
+
+    def join(self, user_id: UserId, room_id: RoomId) -> None:
+        self._join(user_id, room_id)
+        if self.calls is not None:
+            self.calls.member_in(room_id, user_id)
 
     def leave(self, user_id: UserId, room_id: RoomId) -> None:
         self._leave(user_id, room_id)

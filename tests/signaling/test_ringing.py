@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.kernel.errors import Conflict, Forbidden, NotFound, RateLimited, Unavailable
 from signaling.outputs import Answered, Refused
 from signaling.rules import CallLimits
@@ -187,6 +189,39 @@ def test_a_large_room_does_not_ring_but_shows_the_call(line: Line) -> None:
     assert line.phones["member5"].heard[-1].state == "active"
     line.accepts("member5")
     assert line.inside == ["member0", "member5"]
+
+
+def test_in_a_large_room_a_device_that_comes_up_sees_the_call_while_it_runs(line: Line) -> None:
+    line.room("hall", *(f"member{n}" for n in range(33)))
+    line.starts("member0", "hall")
+    line.comes_up("member5")
+    line.comes_up("alice")
+
+    line.leaves("member0")
+    line.comes_up("member6")
+
+    assert [each.state for each in line.phones["member5"].heard] == ["active", "ended"]
+    assert line.phones["alice"].heard == line.phones["member6"].heard == []
+
+
+@pytest.mark.parametrize("room", ["garden", "hall"])
+def test_who_comes_into_the_room_sees_the_call_that_runs_there(line: Line, room: str) -> None:
+    line.room("hall", *(f"member{n}" for n in range(33)))
+    starter = next(iter(line.rooms[room].members))
+    line.starts(starter, room)
+    line.phone("zoe")
+
+    line.comes_in("zoe", room)
+    line.comes_up("zoe.laptop")
+    line.accepts("zoe")
+
+    seen = {
+        name: [each.state for each in line.phones[name].heard] for name in ("zoe", "zoe.laptop")
+    }
+    assert [states[-1] for states in seen.values()] == ["active", "active"]
+    assert len(seen["zoe"]) == 2
+    assert line.ringing == set()
+    assert line.inside == [starter, "zoe"]
 
 
 def test_a_room_of_32_rings(line: Line) -> None:

@@ -16,7 +16,8 @@ DEVICES = tuple(f"{name}{kind}" for name in PEOPLE for kind in ("", ".laptop"))
 ROOMS = {"duo": ("alice", "bob"), "pair": ("bob", "carol"), "garden": PEOPLE}
 MOVES = (
     "starts", "starts", "accepts", "accepts", "takes_over", "declines", "leaves", "ends",
-    "vanishes", "comes_up", "comes_up", "signals", "mutes", "passes", "passes", "goes", "is_killed",
+    "vanishes", "comes_up", "comes_up", "signals", "mutes", "passes", "passes", "goes", "comes_in",
+    "is_killed",
 )  # fmt: skip
 
 step = st.tuples(
@@ -54,6 +55,9 @@ class Play:
         elif move == "goes":
             if room == "garden":
                 line.goes(phone.by.user_id, room)
+        elif move == "comes_in":
+            if not member:
+                line.comes_in(phone.by.user_id, room)
         elif not phone.up:
             return
         elif move == "vanishes":

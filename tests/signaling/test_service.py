@@ -174,6 +174,20 @@ async def test_a_socket_that_closes_while_its_accept_waits_leaves_nobody_in_the_
     assert house.states(alice)[1:] == [("active", None), ("ended", "failed")]
 
 
+async def test_in_a_large_room_only_its_members_see_a_call_that_runs_already(
+    house: CallsHouse,
+) -> None:
+    house.room("hall", "alice", *(f"member{n}" for n in range(40)))
+    alice = house.opens("alice")
+    await house.asks(alice, "call:start", room_id="hall", media="audio")
+
+    member, stranger = house.opens("member5"), house.opens("bob")
+    await house.settle()
+
+    assert house.states(member) == [("active", None)]
+    assert house.states(stranger) == []
+
+
 async def test_a_member_who_was_removed_cannot_come_back(house: CallsHouse) -> None:
     alice, carol = house.opens("alice"), house.opens("carol")
     started = await house.asks(alice, "call:start", room_id="garden", media="audio")

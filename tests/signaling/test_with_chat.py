@@ -148,6 +148,22 @@ async def test_a_removed_member_leaves_the_call(house: CallingHouse) -> None:
         await house.does(bob, "call:accept", call_id=joined.call.id)
 
 
+async def test_who_is_added_hears_of_the_room_first_and_of_its_call_then(
+    house: CallingHouse,
+) -> None:
+    alice, _, carol = await house.joins("alice", "bob", "carol")
+    body = {"kind": "group", "name": "garden", "member_ids": ["bob"]}
+    room_id = (await alice.calls("POST", "/api/v1/rooms", body))["id"]
+    joined = await house.does(alice, "call:start", room_id=room_id, media="audio")
+
+    await alice.calls("POST", f"/api/v1/rooms/{room_id}/members", {"user_ids": ["carol"]})
+    await house.settle()
+
+    assert [name for name, _ in carol.socket.heard][:1] == ["room:added"]
+    assert carol.socket.named("call:state")[0]["call"]["id"] == joined.call.id
+    assert carol.socket.named("call:ringing") == []
+
+
 async def test_a_reader_of_a_broadcast_room_does_not_call(house: CallingHouse) -> None:
     alice, bob = await house.joins("alice", "bob")
     body = {"kind": "broadcast", "name": "news", "member_ids": ["bob"]}

@@ -16,11 +16,13 @@ from signaling.inputs import (
     End,
     Input,
     Leave,
+    MemberIn,
     MemberOut,
     Moment,
     Mute,
     Restore,
     RoomFacts,
+    Shown,
     Signal,
     SocketDown,
     SocketUp,
@@ -34,6 +36,7 @@ from signaling.outputs import (
     Commanded,
     Ended,
     Noted,
+    Offered,
     Output,
     Refused,
     Rung,
@@ -130,6 +133,11 @@ class Line:
         phone.rings.clear()
         while phone.open:
             self.handle(SocketDown(phone.open.pop()))
+
+    def comes_in(self, name: str, room_id: str) -> None:
+        """Into the room."""
+        self.rooms[room_id].members[UserId(name)] = "member"
+        self.handle(MemberIn(RoomId(room_id), UserId(name)))
 
     def goes(self, name: str, room_id: str) -> None:
         self.rooms[room_id].members.pop(UserId(name), None)
@@ -253,6 +261,8 @@ class Line:
                     phone.rings.add(output.call.id)
             case Told():
                 self._tell(output)
+            case Offered():
+                self._offered(output)
             case Carried():
                 for phone in self._phones_at(output.to):
                     phone.signals.append(msgspec.json.decode(output.signal))
@@ -267,6 +277,11 @@ class Line:
                 self.media.append(output.command)
             case Noted():
                 self.notes.append(output)
+
+    def _offered(self, offered: Offered) -> None:
+        for call_id, room_id in offered.calls:
+            if offered.by.user_id in self.rooms[room_id].members:
+                self.handle(Shown(offered.by, call_id))
 
     def _rung(self, rung: Rung) -> list[Phone]:
         call = self.core.call(rung.call.id)
