@@ -9,6 +9,10 @@ from media.wire import attributes as a
 from media.wire.addresses import Address, decode_xor, encode_xor
 from media.wire.stun import DATA_METHOD, INDICATION, Message, build
 
+_MOST_OF_IPV6 = 65_504
+"""Bytes that a Data indication has room for beside an IPv6 address: STUN's length has 16 bits. The
+longest datagram of IPv4 fits.
+"""
 _SEND_KNOWN = frozenset({a.XOR_PEER_ADDRESS, a.DATA, a.DONT_FRAGMENT})
 
 OutOf = tuple[int, Address, bytes]
@@ -102,6 +106,9 @@ class Relay:
         permission = allocation.permissions.get(peer[0])
         if permission is None or now >= permission.until:
             tables.drops["no_permission"] += 1
+            return None
+        if size > _MOST_OF_IPV6 and len(peer) > 2:
+            tables.drops["data_length"] += 1
             return None
         named = self._peers.named(peer)
         if permission.own and not self._peers.is_own(named):

@@ -8,7 +8,15 @@ from media.turn import exchange as x
 from media.turn.settings import OwnAddress, RelayHost
 from media.wire import attributes as a
 from media.wire.addresses import Address, decode_xor, encode_xor
-from media.wire.stun import CHANNEL_BIND, CREATE_PERMISSION, DATA_METHOD, INDICATION, Message, parse
+from media.wire.stun import (
+    CHANNEL_BIND,
+    CREATE_PERMISSION,
+    DATA_METHOD,
+    INDICATION,
+    Attribute,
+    Message,
+    parse,
+)
 from tests.support.turn_house import (
     IPV6_WANTED,
     PEER,
@@ -240,6 +248,36 @@ def test_ipv6_is_relayed_likewise() -> None:
 
     assert payloads(client.channel(0x4001, b"x")) == [(PEER6, b"x")]
     assert told(client.hears(b"y", PEER6)) == [b"\x40\x01\x00\x01y"]
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted", "peer", "longest"),
+    [("203.0.113.50", (), PEER, 65_507), ("2a00:1450::50", (IPV6_WANTED,), PEER6, 65_504)],
+)
+def test_the_longest_datagrams_pass_where_an_indication_can_hold_them(
+    host: str, wanted: tuple[Attribute, ...], peer: Address, longest: int
+) -> None:
+    client = TurnHouse().client(host)
+    client.allocate(*wanted)
+    client.permit(peer)
+
+    [indication] = told(client.hears(bytes(longest), peer))
+
+    message = parse(indication)
+    assert isinstance(message, Message)
+    assert message.get(a.DATA) == bytes(longest)
+
+
+def test_what_no_indication_can_hold_is_dropped_and_a_channel_carries_it() -> None:
+    client = TurnHouse().client("2a00:1450::50")
+    client.allocate(IPV6_WANTED)
+    client.permit(PEER6)
+
+    assert client.hears(bytes(65_505), PEER6) == []
+    assert client.hears(bytes(65_527), PEER6) == []
+    assert client.house.server.drops["data_length"] == 2
+    client.bind(0x4001, PEER6)
+    assert told(client.hears(bytes(65_527), PEER6)) == [b"\x40\x01\xff\xf7" + bytes(65_527)]
 
 
 def test_two_clients_talk_through_their_relays_behind_a_nat() -> None:
