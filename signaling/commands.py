@@ -34,6 +34,7 @@ class Commands:
         self._limits = limits
         self._starts = Buckets(limits.starts_per_s, limits.starts_burst)
         self._signals = Buckets(limits.signals_per_s, limits.signals_burst)
+        self._changes = Buckets(limits.changes_per_s, limits.changes_burst)
         self.steps: Mapping[type[Any], Step] = {
             Start: self._start,
             Accept: self._accept,
@@ -109,6 +110,9 @@ class Commands:
         mine = self._register.joined(cmd.by.user_id)
         if call not in mine and len(mine) >= self._limits.calls_per_user:
             return [rules.too_many()]
+        pace = rules.refuse_pace(self._changes, cmd.by.user_id, now.s)
+        if pace is not None:
+            return [pace]
         out = self._let_in(call, cmd, now)
         return self._register.done(call, [Answered(call.view()), *out], now)
 
@@ -192,6 +196,9 @@ class Commands:
         moved = self._heard_from(call, cmd.by, now)
         if device.tracks.get(source) is cmd.muted:
             return [Answered(), *moved]
+        pace = rules.refuse_pace(self._changes, cmd.by.user_id, now.s)
+        if pace is not None:
+            return [pace, *moved]
         device.tracks[source] = cmd.muted
         told = Told(call.view(), ToRoom(call.room_id))
         return [Answered(), *moved, *self._register.done(call, [told], now)]

@@ -36,6 +36,9 @@ class CallLimits:
     starts_burst: int = 10
     signals_per_s: float = 50.0
     signals_burst: int = 300
+    changes_per_s: float = 10.0
+    """Of one user who joins and mutes: each is told to the whole room."""
+    changes_burst: int = 100
 
 
 def refuse_join(call: Call, cmd: Accept, limits: CallLimits) -> Refused | None:

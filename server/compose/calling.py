@@ -150,6 +150,7 @@ def _limits(config: Config) -> CallLimits:
         calls_per_user=limits.calls_per_user,
         starts_per_s=limits.call_start_per_s, starts_burst=limits.call_start_burst,
         signals_per_s=limits.call_signal_per_s, signals_burst=limits.call_signal_burst,
+        changes_per_s=limits.call_change_per_s, changes_burst=limits.call_change_burst,
     )  # fmt: skip
 
 

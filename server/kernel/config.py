@@ -115,7 +115,7 @@ SECRET_KEYS = frozenset(
 NO_LIMITS: Mapping[str, Any] = {
     "send_per_s": 0, "event_per_s": 0, "login_fail_per_min": 0, "signup_per_h": 0, "http_per_s": 0,
     "connect_per_s": 0, "connect_address_per_s": 0, "sockets_per_user": 0, "pending_per_socket": 0,
-    "call_start_per_s": 0, "call_signal_per_s": 0, "call_quality_per_s": 0,
+    "call_start_per_s": 0, "call_signal_per_s": 0, "call_change_per_s": 0, "call_quality_per_s": 0,
 }  # fmt: skip
 """What `--limits off` sets (loopback only): rates and counts go, sizes stay."""
 

@@ -57,6 +57,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_start_burst: int = 10
     call_signal_per_s: float = 50.0
     call_signal_burst: int = 300
+    call_change_per_s: float = 10.0
+    """One user joins and mutes so often: each is told to the whole room."""
+    call_change_burst: int = 100
     call_quality_per_s: float = 1.0
     """Reports of one user; he may read twice as many."""
     call_quality_burst: int = 20

@@ -34,7 +34,7 @@ class Play:
 
     def __init__(self, sfu: bool) -> None:
         self.sfu = sfu
-        self.line = Line(CallLimits(sfu=sfu, starts_per_s=0, signals_per_s=0))
+        self.line = Line(CallLimits(sfu=sfu, starts_per_s=0, signals_per_s=0, changes_per_s=0))
         for room, names in ROOMS.items():
             self.line.room(room, *names)
         for name in DEVICES:

@@ -125,6 +125,25 @@ def test_who_mutes_himself_while_it_rings_is_muted_when_it_is_answered(line: Lin
     assert listed(line, 0) == [("mic", "audio", True)]
 
 
+def test_what_the_whole_room_hears_has_a_pace_but_who_hangs_up_is_never_held_back() -> None:
+    line = Line(CallLimits(changes_burst=3))
+    line.room("garden", "alice", "bob", "carol")
+    line.phone("carol")
+    line.starts("alice", "garden")
+    line.accepts("bob")
+
+    muted = [line.why(line.mutes("bob", muted=bool(number % 2))) for number in range(4)]
+    again = line.why(line.mutes("bob", muted=True))
+    line.leaves("bob")
+    back = [line.why(line.accepts("bob"))]
+    line.passes(0.1)
+    back.append(line.why(line.accepts("bob")))
+
+    assert (muted, again) == (["ok", "ok", "ok", "rate_limited"], "rate_limited")
+    assert back == ["rate_limited", "ok"]
+    assert [len(each.participants) for each in line.phones["carol"].heard] == [1, 2, 2, 2, 1, 2]
+
+
 def test_muting_twice_is_told_once(talking: Line) -> None:
     talking.mutes("bob")
     heard = len(talking.phones["alice"].heard)
