@@ -52,7 +52,9 @@ class TurnPlane:
 
     def give(self, given: x.Input) -> None:
         """One input to the core, and everything that follows from it."""
-        for output in self._core.handle(given, self._loop.time()):
+        now = self._loop.time()
+        self._core.unix_at_zero = time.time() - now
+        for output in self._core.handle(given, now):
             self._perform(output)
         self._arm()
 

@@ -38,7 +38,8 @@ class TurnServer:
     Args:
         settings: see there.
         random_bytes: a source of secrets, such as `os.urandom`.
-        unix_at_zero: Unix seconds when `now` was 0: tickets expire by the calendar.
+        unix_at_zero: Unix seconds when `now` was 0: tickets expire by the calendar. To be set again
+            where the calendar may have been corrected, or the machine slept.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TurnServer:
     ) -> None:
         seed = int.from_bytes(random_bytes(16), "big")
         self._tables = tables = Tables(settings, Random(seed))
-        self._unix_at_zero = unix_at_zero
+        self.unix_at_zero = unix_at_zero
         self._credentials = Credentials(
             settings.realm, secrets=settings.secrets, users=settings.users,
             tickets=settings.tickets,
@@ -148,7 +149,7 @@ class TurnServer:
             return self._tables.drop("method")
         allocation = self._tables.flows.get(flow)
         session = self._authentication.check(
-            request, flow, now, unix_s=self._unix_at_zero + now,
+            request, flow, now, unix_s=self.unix_at_zero + now,
             holder=allocation.account if allocation is not None else None,
         )  # fmt: skip
         if isinstance(session, Refusal):

@@ -51,7 +51,7 @@ class Tables:
     def watch(self, channel: Channel) -> None:
         """One to a relayed address of ours ends with it: the port is anybody's then."""
         for relayed in self.relays.values():
-            if relayed.address == channel.peer:
+            if relayed.port == channel.peer[1] and relayed.address == channel.peer:
                 relayed.heard_by.add(channel)
 
     def drop(self, reason: str) -> list[Output]:

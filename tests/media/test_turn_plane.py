@@ -17,11 +17,13 @@ import uvloop
 
 from media.planes.datagrams import bind_all, bind_datagram
 from media.planes.listeners import StreamClient, StreamListener
+from media.turn.credentials import ticket_password
 from media.turn.exchange import UserRevoked
 from media.wire import attributes as a
 from media.wire.addresses import decode_xor, encode_xor
 from media.wire.stun import ALLOCATE, BINDING, CHANNEL_BIND, Message, build, parse
-from tests.support.real_turn import PASSWORD, USER, RealTurn, serving, settings
+from server.kernel.logs import Secret
+from tests.support.real_turn import PASSWORD, SECRET, USER, RealTurn, serving, settings
 from tests.support.servers.base import free_port, missing, server_folder
 from tests.support.servers.redis import Certificates
 from tests.support.turn_house import UDP, Client, code_of
@@ -154,6 +156,19 @@ async def test_a_crowd_behind_one_address_gets_in_by_tcp_at_once() -> None:
         answers = await asyncio.gather(*(one.allocate() for one in talkers))
 
         assert [code_of(answer) for answer in answers] == [None] * 20
+
+
+async def test_a_calendar_that_is_corrected_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar = SimpleNamespace(time=lambda: 1_700_000_000.0)
+    monkeypatch.setattr("media.planes.turn.time", calendar)
+    async with serving() as turn, talking(turn) as first, talking(turn) as second:
+        for one in (first, second):
+            one.client.username = "1700000060:anna"
+            one.client.password = ticket_password(Secret(SECRET), one.client.username)
+
+        assert code_of(await first.allocate()) is None
+        calendar.time = lambda: 1_800_000_000.0
+        assert code_of(await second.allocate()) == 401
 
 
 async def test_an_ipv6_network_is_one_host() -> None:
