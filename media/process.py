@@ -93,8 +93,9 @@ class Process:
             await asyncio.sleep(BEAT_S)
 
     def _send(self, value: FromChild) -> None:
-        if self._writer.transport.get_write_buffer_size() > WAITING_BYTES:
-            # The hub reads nothing any more: it starts another process when it is back.
+        waiting = self._writer.transport.get_write_buffer_size()
+        if self._writer.is_closing() or waiting > WAITING_BYTES:
+            # The hub is gone, or reads nothing any more: it starts another process when it is back.
             self._over.set()
             return
         self._writer.write(encode(value))

@@ -17,8 +17,9 @@ import pytest
 from media import api
 from media.connections import ConnectionUp, PlaneReady
 from media.planes.child import ChildPlane
-from media.planes.frames import FRAME_BYTES, Configure, Torn, encode, read_command
+from media.planes.frames import FRAME_BYTES, Beat, Configure, Torn, encode, read_command
 from media.planes.settings import PlaneSettings
+from media.process import Process
 from tests.support.one_port import CALL, DEVICE, House, Peer
 from tests.support.waiting import until
 
@@ -101,6 +102,18 @@ async def test_a_child_ends_with_its_hub(opened: ChildHouse) -> None:
     assert opened.plane._process.returncode == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_child_has_nothing_to_tell_to_a_hub_that_is_gone() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        child = Process(reader, writer)
+        writer.close()
+
+        child._send(Beat())
+
+    assert child._over.is_set()
 
 
 HUB = """
