@@ -100,6 +100,8 @@ export class Hubbub {
   /** Grows with every connect and disconnect: an answer of an older line is not used. */
   private line = 0;
   private state: Connection = "closed";
+  /** `logOut` is under way: the server tells of the end of the session before it answers. */
+  private leaving = false;
   private readonly inbound: <Name extends ServerEvent>(name: Name, payload: ServerEvents[Name]) => void;
 
   constructor(options: Options = {}) {
@@ -169,6 +171,7 @@ export class Hubbub {
   /** End this session on the server, as far as it can be reached, and here in any case. */
   async logOut(): Promise<void> {
     const sessionId = this.kept?.session_id;
+    this.leaving = true;
     await this.calls.current?.leave();
     try {
       await this.api.endSession("current");
@@ -176,6 +179,7 @@ export class Hubbub {
       // Offline, or over already: the tokens are forgotten here all the same.
     }
     this.end("logged_out");
+    this.leaving = false;
     if (sessionId && this.sessions.shared) this.channel.ended(sessionId);
   }
 
@@ -458,7 +462,7 @@ export class Hubbub {
     if (this.state === "closed" && !this.kept) return;
     this.sessions.clear();
     this.stop();
-    this.events.emit("ended", { reason });
+    this.events.emit("ended", { reason: this.leaving ? "logged_out" : reason });
   }
 
   private async connected(): Promise<void> {

@@ -13,6 +13,7 @@ export { Hubbub } from "./client.js";
 export type { CallOptions, Connection, HubbubEvents, Options, SendOptions } from "./client.js";
 export { Api } from "./api.js";
 export type { LogIn, NewRoom, SignUp, TotpSetup } from "./api.js";
+export { Devices, type Taken } from "./calls/devices.js";
 export type { CallEnvironment, PageListener, TabChannel } from "./calls/environment.js";
 export type * from "./calls/types.js";
 export type { IceServer, Joined } from "./calls/wire.js";

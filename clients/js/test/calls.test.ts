@@ -232,7 +232,7 @@ describe("what is sent", () => {
   });
 
   it.each([
-    ["NotAllowedError", "The browser was not allowed to use the microphone."],
+    ["NotAllowedError", "The browser was not allowed to use the microphone. Allow it by the sign beside the address."],
     ["NotFoundError", "There is no microphone."],
     ["NotReadableError", "The microphone cannot be opened: perhaps another program uses it."],
   ])("without a microphone (%s) the call goes on and says why", async (name, text) => {
@@ -247,6 +247,18 @@ describe("what is sent", () => {
     expect(hers.problem).toBe(text);
     expect(sent(his)).toEqual(["camera"]);
     expect(his.phase).toBe("connected");
+  });
+
+  it("what is to be done about a browser that allows neither is said once", async () => {
+    const house = new House();
+    const alice = await house.join("alice");
+    alice.tab.fakeDevices.refuse = { audio: "NotAllowedError", video: "NotAllowedError" };
+
+    const hers = await alice.calls.start("garden", "video");
+    await settle();
+
+    expect(hers.problem?.match(/not allowed/g)).toHaveLength(2);
+    expect(hers.problem?.match(/Allow it/g)).toHaveLength(1);
   });
 
   it("a microphone that is pulled out is replaced by another", async () => {

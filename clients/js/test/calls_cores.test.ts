@@ -144,6 +144,18 @@ describe("when to look for new paths", () => {
     expect(recovery.ailing).toBe(false);
   });
 
+  it("ICE that tries another pair of candidates, with totals of its own, has brought no packet", () => {
+    const recovery = new Recovery(0);
+
+    const done = run(recovery, 12, (at) => ({
+      flows: at < 3_000,
+      ...(at < 7_000 ? { pairId: "direct" } : { pairId: "other", bytesIn: 2_000, responses: 2 }),
+    }));
+
+    expect(done).toEqual(["4500 restart", "6000 restart", "8000 restart", "11000 rebuild"]);
+    expect(recovery.ailing).toBe(true);
+  });
+
   it("a call in which nobody sends anything is left alone while checks are answered", () => {
     const done = run(new Recovery(0), 60, (at) => ({ flows: false, responses: Math.floor(at / 2_500) }));
 
@@ -243,12 +255,12 @@ describe("quality", () => {
   it("the pair is found where no transport names it", () => {
     const report = new Map<string, unknown>([
       ["a", { type: "candidate-pair", nominated: true, state: "succeeded", bytesReceived: 5 }],
-      ["b", { type: "candidate-pair", selected: true, state: "succeeded", bytesReceived: 7, currentRoundTripTime: 0.1 }],
+      ["b", { id: "b", type: "candidate-pair", selected: true, state: "succeeded", bytesReceived: 7, currentRoundTripTime: 0.1 }],
     ]);
 
-    const { totals, rtt_ms } = readStats(report as unknown as RTCStatsReport);
+    const { totals, rtt_ms, pairId } = readStats(report as unknown as RTCStatsReport);
 
-    expect([totals.bytesIn, rtt_ms]).toEqual([7, 100]);
+    expect([totals.bytesIn, rtt_ms, pairId]).toEqual([7, 100, "b"]);
   });
 });
 

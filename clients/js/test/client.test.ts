@@ -26,6 +26,20 @@ const texts = (client: Hubbub) =>
 
 const progress = (client: Hubbub) => client.items("garden").map((view) => view.progress);
 
+describe("the login", () => {
+  it("who logs out is not told that he was signed out elsewhere, though the server says so first", async () => {
+    const server = new FakeServer();
+    const { client, line } = await join(server, "alice");
+    const reasons: string[] = [];
+    client.on("ended", ({ reason }) => reasons.push(reason));
+    server.onEnd = () => line.deliver("session:ended", { reason: "revoked" });
+
+    await client.logOut();
+
+    expect(reasons).toEqual(["logged_out"]);
+  });
+});
+
 describe("sending", () => {
   it("a message shows as waiting at once and as sent when the server has it", async () => {
     const server = new FakeServer();

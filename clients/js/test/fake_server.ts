@@ -29,6 +29,8 @@ export class FakeServer {
   readonly log: LogEvent[] = [];
   readonly links = new Set<FakeTransport>();
   readonly asked: string[] = [];
+  /** A session is ended: what its device hears before the answer. */
+  onEnd: (() => void) | undefined;
   logId = "log-1";
   now = 1_700_000_000_000;
   /** Refuse the next commands with these, one each. */
@@ -126,6 +128,10 @@ export class FakeServer {
     const url = new URL(String(input), "http://fake");
     const token = new Headers(init?.headers).get("authorization")?.slice("Bearer a-".length) ?? "";
     this.asked.push(`${init?.method ?? "GET"} ${url.pathname}`);
+    if (url.pathname === "/api/v1/sessions/current") {
+      this.onEnd?.();
+      return new Response(null, { status: 204 });
+    }
     if (url.pathname === "/api/v1/sessions") {
       const { username, device_id } = JSON.parse(String(init?.body)) as { username: string; device_id?: string };
       return Response.json(this.session(username, device_id), { status: 201 });

@@ -59,12 +59,13 @@ export class Devices {
 
   private async takeEach(wishes: readonly Wish[], choice: MediaChoice): Promise<Taken> {
     const all: Taken = {};
+    const problems: string[] = [];
     for (const wish of wishes) {
       const { problem, ...taken } = await this.take([wish], choice);
       Object.assign(all, taken);
-      if (problem) all.problem = all.problem ? `${all.problem} ${problem}` : problem;
+      if (problem) problems.push(problem);
     }
-    return all;
+    return problems.length > 0 ? { ...all, problem: inOne(problems) } : all;
   }
 }
 
@@ -81,11 +82,19 @@ function tracksOf(stream: MediaStream): Taken {
   return { ...(mic && { mic }), ...(camera && { camera }) };
 }
 
+const ALLOW = "Allow it by the sign beside the address.";
+
+/** What is to be done is said once. */
+function inOne(problems: readonly string[]): string {
+  const facts = problems.map((problem) => problem.replace(` ${ALLOW}`, ""));
+  return [...facts, ...(problems.some((problem) => problem.endsWith(ALLOW)) ? [ALLOW] : [])].join(" ");
+}
+
 function problemOf(cause: unknown, wish: Wish): string {
   const name = NAMES[wish];
   switch (nameOf(cause)) {
     case "NotAllowedError":
-      return `The browser was not allowed to use the ${name}.`;
+      return `The browser was not allowed to use the ${name}. ${ALLOW}`;
     case "NotFoundError":
     case "OverconstrainedError":
       return `There is no ${name}.`;

@@ -124,7 +124,8 @@ export class Monitor {
     const { recovery } = this.patient(peer);
     const was = recovery.ailing;
     const { bytesIn, responses } = sample.totals;
-    const cure = recovery.see({ ...signsOf(peer), bytesIn, responses }, now, this.listener.online());
+    const signs = { ...signsOf(peer), pairId: sample.pairId, bytesIn, responses };
+    const cure = recovery.see(signs, now, this.listener.online());
     if (cure) void this.treat(peer, cure, recovery.stubborn);
     if (isPrimary) this.keep(peer, sample, now);
     if (was !== recovery.ailing) this.listener.changed();

@@ -12,7 +12,9 @@ const RESTARTS = 3;
 
 /** What is known of a peer connection at a time. */
 export interface Signs {
-  /** Of the pair in use, totals. */
+  /** Which pair of candidates is in use; undefined: none, or the browser does not say. */
+  pairId?: string | undefined;
+  /** Of this pair, totals. */
   bytesIn: number;
   /** Answers to checks, totals. */
   responses: number;
@@ -82,7 +84,8 @@ export class Recovery {
       this.connected = true;
       this.bytesAt = this.aliveAt = now;
     }
-    if (!before) return;
+    // A pair of its own has totals of its own: ICE that tries another one is no packet.
+    if (!before || before.pairId !== signs.pairId) return;
     if (signs.bytesIn !== before.bytesIn) {
       this.bytesAt = this.aliveAt = now;
       this.flowed = true;

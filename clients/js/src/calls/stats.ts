@@ -22,6 +22,8 @@ export interface Sample {
   audio_jitter_ms?: number;
   limited?: "cpu" | "bandwidth" | "other";
   pair?: CandidatePair;
+  /** The pair in use, as the browser names it. */
+  pairId?: string;
 }
 
 /**
@@ -75,6 +77,7 @@ function chosenPair(stats: ReadonlyMap<string, Stat>): Stat | undefined {
 
 function readPair(sample: Sample, pair: Stat, stats: ReadonlyMap<string, Stat>): void {
   const { totals } = sample;
+  if (typeof pair["id"] === "string") sample.pairId = pair["id"];
   totals.bytesIn = number(pair, "bytesReceived");
   totals.bytesOut = number(pair, "bytesSent");
   totals.responses = number(pair, "responsesReceived");
