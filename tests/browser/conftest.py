@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.browsing import CALL_FLAGS, FLAGS, Person
+from tests.support.callers import PLAIN, Caller, MakePerson
 from tests.support.process import ROOT, Running, start_server
 
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
 PAGE = ROOT / "clients" / "web" / "dist" / "index.html"
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,37 @@ def person(browser: Browser) -> Iterator[Callable[..., Person]]:
     for one in people:
         one.context.close()
     assert met == []
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all: a call leaves nothing behind but a line in its room."""
+    settings = {"HUBBUB_SERVER__DIRECTORY": "true"}
+    folder = tmp_path_factory.mktemp("calls") / "data"
+    with start_server(folder, "--limits", "off", env=settings) as running:
+        yield running
+
+
+@pytest.fixture
+def callers(house: Running, person: MakePerson) -> Callable[..., list[Caller]]:
+    """People who are logged in. Each test has its own: a name is taken once."""
+
+    def make(*names: str, **options: object) -> list[Caller]:
+        made = []
+        number = next(NUMBERS)
+        for name in names:
+            one = person(house.base_url, f"{name}{number}", **options)
+            one.context.add_init_script(PLAIN)
+            one.signs_up()
+            made.append(Caller(one))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def pair(callers: Callable[..., list[Caller]]) -> tuple[Caller, Caller]:
+    alice, bob = callers("alice", "bob")
+    alice.person.starts_a_chat_with(bob.person.name)
+    bob.person.opens(alice.person.name.title())
+    return alice, bob

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browsing import Person
-from tests.support.process import ROOT, Running, start_server
+from tests.support.callers import Caller, MakePerson, connect
+from tests.support.process import ROOT, Running
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-MakePerson = Callable[..., Person]
 AXE = ROOT / "clients" / "node_modules" / "axe-core" / "axe.min.js"
 
-PLAIN = "localStorage['hubbub.calls'] ??= JSON.stringify({checkFirst: false})"
-"""As somebody who has called before: the devices are not looked at first."""
-MOVING = """
-async selector => {
-  const video = document.querySelector(selector);
-  if (!video || !video.videoWidth) return false;
-  const frames = () => video.getVideoPlaybackQuality().totalVideoFrames;
-  const before = frames();
-  await new Promise(done => setTimeout(done, 300));
-  return frames() > before;
-}
-"""
 HIDDEN = """
 () => {
   window.told = [];
@@ -45,86 +31,6 @@ HEARD = """
 () => [...document.querySelectorAll("audio")].some(
   one => one.srcObject && !one.paused && one.currentTime > 0)
 """
-
-
-NUMBERS = itertools.count(1)
-
-
-class Caller:
-    """Somebody at a page, and what he does about calls."""
-
-    def __init__(self, person: Person) -> None:
-        self.person = person
-        self.page: Page = person.page
-
-    def button(self, name: str | re.Pattern[str]) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=isinstance(name, str)).first
-
-    def presses(self, name: str) -> None:
-        self.button(name).click()
-
-    def types(self, key: str) -> None:
-        self.page.keyboard.press(key)
-
-    @property
-    def call(self) -> Locator:
-        return self.page.locator("[data-phase]")
-
-    @property
-    def ringing(self) -> Locator:
-        return self.page.get_by_role("dialog", name=re.compile(" calls$"))
-
-    def is_in(self, phase: str) -> None:
-        expect(self.call).to_have_attribute("data-phase", phase)
-
-    def sees_moving(self, selector: str) -> None:
-        expect(self.page.locator(selector)).to_be_visible()
-        self.page.wait_for_function(MOVING, arg=selector)
-
-    def reads(self, words: str) -> None:
-        expect(self.call.get_by_text(words)).to_be_visible()
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One server for all: a call leaves nothing behind but a line in its room."""
-    settings = {"HUBBUB_SERVER__DIRECTORY": "true"}
-    folder = tmp_path_factory.mktemp("calls") / "data"
-    with start_server(folder, "--limits", "off", env=settings) as running:
-        yield running
-
-
-@pytest.fixture
-def callers(house: Running, person: MakePerson) -> Callable[..., list[Caller]]:
-    """People who are logged in. Each test has its own: a name is taken once."""
-
-    def make(*names: str, **options: object) -> list[Caller]:
-        made = []
-        number = next(NUMBERS)
-        for name in names:
-            one = person(house.base_url, f"{name}{number}", **options)
-            one.context.add_init_script(PLAIN)
-            one.signs_up()
-            made.append(Caller(one))
-        return made
-
-    return make
-
-
-@pytest.fixture
-def pair(callers: Callable[..., list[Caller]]) -> tuple[Caller, Caller]:
-    alice, bob = callers("alice", "bob")
-    alice.person.starts_a_chat_with(bob.person.name)
-    bob.person.opens(alice.person.name.title())
-    return alice, bob
-
-
-def connect(alice: Caller, bob: Caller) -> None:
-    """A video call, answered with the camera."""
-    alice.presses(f"Video call {bob.person.name.title()}")
-    bob.presses("Answer with video")
-    alice.is_in("connected")
-    bob.is_in("connected")
 
 
 def test_a_call_rings_is_answered_and_both_see_and_hear_each_other(

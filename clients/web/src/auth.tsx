@@ -21,6 +21,7 @@ export function Auth({ invite, notice, onDone }: AuthProps) {
   const [busy, setBusy] = useState(false);
 
   useEffect(() => {
+    document.title = "Hubbub";
     client.serverInfo().then(setInfo, (refusal: unknown) => setProblem(asHubbubError(refusal).message));
   }, [client]);
 

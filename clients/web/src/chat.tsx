@@ -45,7 +45,7 @@ export function Chat() {
   return (
     <DeskContext.Provider value={desk}>
       <div class={`chat${room ? " in-room" : ""}${onStage ? " on-stage" : ""}`}>
-        <Banner />
+        <Banner told={onStage && call.phase === "reconnecting"} />
         <Sidebar selected={room?.id} onSelect={show} onDialog={setDialog} />
         {room ? (
           <RoomView key={room.id} roomId={room.id} onBack={() => setRoomId(undefined)} onPeople={setPresent} />
@@ -62,8 +62,8 @@ export function Chat() {
   );
 }
 
-/** Nothing while all is well, and for the first moment of trouble: a blink is no news. */
-function Banner() {
+/** Nothing while all is well, for the first moment of trouble (a blink is no news), and while the call says it. */
+function Banner({ told }: { told: boolean }) {
   const client = useClient();
   const troubled = client.connection === "connecting";
   const [shown, setShown] = useState(false);
@@ -77,8 +77,8 @@ function Banner() {
   }, [troubled]);
   const waiting = client.waiting;
   return (
-    <div class="banner" role="status" hidden={!shown}>
-      {shown && (
+    <div class="banner" role="status" hidden={!shown || told}>
+      {shown && !told && (
         <>
           <span class="spinner" aria-hidden="true" />
           <span>

@@ -75,15 +75,22 @@ export function useNewDesk(client: Hubbub): CallDesk {
 type Change = Partial<typeof CLOSED>;
 
 function actsOf(client: Hubbub, show: (change: Change) => void) {
+  /** A start or accept is under way: the second click of a double one is no second call. */
+  let entering = false;
   const attempt = (act: Promise<unknown>) => {
     show({ problem: "" });
-    act.catch((refusal: unknown) => show({ problem: asHubbubError(refusal).message }));
+    return act.catch((refusal: unknown) => show({ problem: asHubbubError(refusal).message }));
+  };
+  const enter = (act: () => Promise<unknown>) => {
+    if (entering) return;
+    entering = true;
+    show({ expanded: true, byMe: false });
+    void attempt(act()).finally(() => (entering = false));
   };
   const begin = ({ roomId, media }: Intent) => {
     prefer({ checkFirst: false });
     askNotifications();
-    show({ expanded: true, byMe: false });
-    attempt(client.calls.start(roomId, media, choiceOf(preferences())));
+    enter(() => client.calls.start(roomId, media, choiceOf(preferences())));
   };
   return {
     begin,
@@ -100,15 +107,14 @@ function actsOf(client: Hubbub, show: (change: Change) => void) {
     answer: (callId: string, { cameraOff = false, takeOver = false }) => {
       const { calls } = client;
       if (calls.current?.phase === "ended") calls.dismiss();
-      show({ expanded: true, byMe: false });
-      attempt(calls.accept(callId, { ...choiceOf(preferences()), cameraOff }, takeOver));
+      enter(() => calls.accept(callId, { ...choiceOf(preferences()), cameraOff }, takeOver));
     },
-    decline: (callId: string) => attempt(client.calls.decline(callId)),
+    decline: (callId: string) => void attempt(client.calls.decline(callId)),
     hangUp: (forAll = false) => {
       const call = client.calls.current;
       if (!call || call.phase === "ended") return;
       show({ byMe: true });
-      attempt(forAll ? call.endForAll() : call.leave());
+      void attempt(forAll ? call.endForAll() : call.leave());
     },
     dismiss: () => client.calls.dismiss(),
     expand: (expanded: boolean) => {

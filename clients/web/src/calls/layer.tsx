@@ -30,7 +30,7 @@ export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
   return (
     <>
       <Incoming />
-      {call && <Running key={call.id} call={call} />}
+      {call && <Running key={call.id} call={call} onRoom={onRoom} />}
       <LiveWords />
       {(desk.intent || (desk.devicesOpen && (!call || call.phase === "ended"))) && <DeviceCheck />}
       {desk.devicesOpen && call && call.phase !== "ended" && <DevicesInCall />}
@@ -41,7 +41,7 @@ export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
   );
 }
 
-function Running({ call }: { call: ActiveCall }) {
+function Running({ call, onRoom }: { call: ActiveCall; onRoom: (roomId: string) => void }) {
   const desk = useDesk();
   const { keys } = usePreferences();
   const stage = useRef<HTMLElement>(null);
@@ -53,15 +53,14 @@ function Running({ call }: { call: ActiveCall }) {
   usePhaseSigns(call.phase);
   useTone(call.phase === "ringing" ? "ring_back" : undefined);
   const acts = actsOf(call, {
+    // The chat of those who talk, whatever was read when it rang.
+    show: () => (desk.expanded ? onRoom(call.roomId) : desk.expand(true)),
     full: () => toggleFull(stage.current),
     pip: pip.toggle,
     hangUp: () => desk.hangUp(),
     help: () => setHelp(true),
   });
-  useShortcuts(
-    live && keys,
-    keysOf(acts, () => desk.expand(!desk.expanded)),
-  );
+  useShortcuts(live && keys, keysOf(acts));
   return (
     <>
       {desk.expanded ? <Stage call={call} acts={acts} stage={stage} /> : <FloatingCall call={call} acts={acts} />}
@@ -72,8 +71,8 @@ function Running({ call }: { call: ActiveCall }) {
   );
 }
 
-function keysOf(acts: CallActs, show: () => void) {
-  const { mute, camera, share, full, pip, hangUp, help } = acts;
+function keysOf(acts: CallActs) {
+  const { mute, camera, share, full, pip, show, hangUp, help } = acts;
   return { mute, camera, share, full, help, hangup: hangUp, show, ...(pip ? { pip } : {}) };
 }
 

@@ -2,8 +2,6 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { audioContext } from "../ringing/tones";
-
 const LOOK_MS = 100;
 /** RMS above which somebody speaks; breath and fans stay below. */
 const SPEAKING = 0.03;
@@ -17,8 +15,10 @@ export interface LevelMeter {
 }
 
 export function levelOf(stream: MediaStream): LevelMeter {
-  const context = audioContext();
-  if (!context || stream.getAudioTracks().length === 0) return { read: () => 0, close: () => undefined };
+  const silent = { read: () => 0, close: () => undefined };
+  if (typeof AudioContext === "undefined" || stream.getAudioTracks().length === 0) return silent;
+  // One of its own: browsers keep a source, and the peer connection behind it, for as long as its context runs.
+  const context = new AudioContext();
   const source = context.createMediaStreamSource(stream);
   const analyser = context.createAnalyser();
   analyser.fftSize = 1024;
@@ -26,12 +26,13 @@ export function levelOf(stream: MediaStream): LevelMeter {
   const samples = new Float32Array(analyser.fftSize);
   return {
     read: () => {
+      if (context.state === "suspended" && navigator.userActivation?.hasBeenActive) void context.resume();
       analyser.getFloatTimeDomainData(samples);
       let sum = 0;
       for (const sample of samples) sum += sample * sample;
       return Math.min(Math.sqrt(sum / samples.length) * 3, 1);
     },
-    close: () => source.disconnect(),
+    close: () => void context.close().catch(() => undefined),
   };
 }
 

@@ -2,6 +2,8 @@
 
 import { useEffect, useState } from "preact/hooks";
 
+import { Devices } from "@hubbub/client";
+
 export interface Preview {
   stream: MediaStream | undefined;
   waiting: boolean;
@@ -18,14 +20,11 @@ export function usePreview(wish: { mic: string; camera: string; withCamera: bool
     let opened: MediaStream | undefined;
     const stop = () => opened?.getTracks().forEach((track) => track.stop());
     setPreview(WAITING);
-    open(wish).then(
-      ({ stream, problem }) => {
-        opened = stream;
-        if (over) stop();
-        else setPreview({ stream, waiting: false, problem });
-      },
-      () => over || setPreview({ stream: undefined, waiting: false, problem: REFUSED }),
-    );
+    void open(wish).then(({ stream, problem }) => {
+      opened = stream;
+      if (over) stop();
+      else setPreview({ stream, waiting: false, problem });
+    });
     return () => {
       over = true;
       stop();
@@ -34,25 +33,12 @@ export function usePreview(wish: { mic: string; camera: string; withCamera: bool
   return preview;
 }
 
-const REFUSED =
-  "The browser lets this page use neither microphone nor camera. Allow them by the sign beside the address; you can still call, and only listen.";
-
+/** As a call would take them, and with its words for what cannot be had. */
 async function open(wish: { mic: string; camera: string; withCamera: boolean }) {
-  const audio = deviceOf(wish.mic);
-  if (!wish.withCamera) return { stream: await navigator.mediaDevices.getUserMedia({ audio }), problem: "" };
-  const video = { width: { ideal: 1280 }, height: { ideal: 720 }, ...deviceOf(wish.camera) };
-  try {
-    return { stream: await navigator.mediaDevices.getUserMedia({ audio, video }), problem: "" };
-  } catch {
-    // Without a camera one can still talk.
-    const stream = await navigator.mediaDevices.getUserMedia({ audio });
-    return {
-      stream,
-      problem: "The camera cannot be used: none is there, it is not allowed, or another program has it.",
-    };
-  }
-}
-
-function deviceOf(id: string): MediaTrackConstraints {
-  return id ? { deviceId: { ideal: id } } : {};
+  const devices = new Devices(() => navigator.mediaDevices);
+  const taken = await devices.take(wish.withCamera ? ["mic", "camera"] : ["mic"], wish);
+  const tracks = [taken.mic, taken.camera].filter((track) => track !== undefined);
+  const stream = tracks.length > 0 ? new MediaStream(tracks) : undefined;
+  const problem = taken.problem ?? "";
+  return { stream, problem: problem && !taken.mic ? `${problem} You can still call, and only listen.` : problem };
 }

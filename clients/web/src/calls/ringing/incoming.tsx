@@ -1,5 +1,6 @@
 /** Somebody calls: a page of its own over every view, or a small card to him who is in a call already. */
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Ringing } from "@hubbub/client";
@@ -9,7 +10,7 @@ import { listNames, nameOf, titleOf } from "../../format";
 import { Avatar, Icon } from "../../parts";
 import { useDesk } from "../desk";
 import { useCallNotification } from "./notify";
-import { useOnlyTab, useTone } from "./sound";
+import { useRing } from "./sound";
 
 /** The newest one that rings. Others show as cards below it. */
 export function Incoming() {
@@ -19,26 +20,27 @@ export function Incoming() {
   const [quiet, setQuiet] = useState<ReadonlySet<string>>(new Set());
   const newest = ringing.at(-1);
   const silenced = newest === undefined || quiet.has(newest.call.id);
-  const sounds = useOnlyTab(newest !== undefined && !silenced, client.me?.id ?? "");
-  const sound = useTone(sounds ? (busy ? "waiting" : "ring") : undefined);
-  useBuzz(sounds && !busy);
+  const tone = silenced ? undefined : busy ? "waiting" : "ring";
+  const sound = useRing(tone, client.me?.id ?? "");
+  useBuzz(sound === "playing" && !busy);
   const words = useWords(newest);
   useCallNotification(newest, words);
   const silence = (callId: string) => setQuiet(new Set([...quiet, callId]));
 
   const page = newest && !busy && !silenced ? newest : undefined;
-  const cards = ringing.filter((one) => one !== page);
+  const others = ringing.filter((one) => one !== page);
+  const cards = others.map((one) => <Card key={one.call.id} ringing={one} busy={busy} />);
+  if (!page) {
+    return cards.length === 0 ? null : (
+      <div class="call-cards" data-sound={sound}>
+        {cards}
+      </div>
+    );
+  }
   return (
-    <>
-      {page && <RingingPage key={page.call.id} ringing={page} sound={sound} onSilence={() => silence(page.call.id)} />}
-      {cards.length > 0 && (
-        <div class="call-cards" data-sound={sound}>
-          {cards.map((one) => (
-            <Card key={one.call.id} ringing={one} busy={busy} />
-          ))}
-        </div>
-      )}
-    </>
+    <RingingPage key={page.call.id} ringing={page} sound={sound} onSilence={() => silence(page.call.id)}>
+      {cards}
+    </RingingPage>
   );
 }
 
@@ -66,7 +68,15 @@ function useBuzz(on: boolean): void {
   }, [on]);
 }
 
-function RingingPage(props: { ringing: Ringing; sound: string; onSilence: () => void }) {
+interface RingingPageProps {
+  ringing: Ringing;
+  sound: string;
+  onSilence: () => void;
+  /** Others who call: within the dialog, for what lies beside a modal one cannot be pressed. */
+  children: ComponentChildren;
+}
+
+function RingingPage(props: RingingPageProps) {
   const client = useClient();
   const desk = useDesk();
   const { call } = props.ringing;
@@ -76,10 +86,15 @@ function RingingPage(props: { ringing: Ringing; sound: string; onSilence: () => 
   const others = call.participants.map(({ user_id }) => user_id).filter((id) => id !== call.started_by);
   useEffect(() => {
     const shown = dialog.current!;
+    const before = document.activeElement;
     shown.showModal();
     // Not on a button: whoever is typing would answer with the space of his sentence.
     shown.querySelector<HTMLElement>("h2")?.focus();
-    return () => shown.close();
+    return () => {
+      shown.close();
+      // It is out of the page by now, and the browser gives the focus back to nobody: he types on.
+      if (before instanceof HTMLElement && document.activeElement === document.body) before.focus();
+    };
   }, []);
   return (
     <dialog
@@ -120,6 +135,7 @@ function RingingPage(props: { ringing: Ringing; sound: string; onSilence: () => 
       {props.sound === "blocked" && (
         <p class="hint">Silent until you press or click something: the browser wants it so.</p>
       )}
+      {props.children}
     </dialog>
   );
 }

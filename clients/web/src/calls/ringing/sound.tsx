@@ -1,6 +1,6 @@
 /** The sound of a call: the others' voices out of the chosen loudspeaker, and what the telephone itself says. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { ActiveCall, CallPhase } from "@hubbub/client";
 
@@ -77,8 +77,30 @@ export function useTone(tone: Tone | undefined): SoundState {
   return state;
 }
 
-/** True in one tab of this browser: five tabs of one person must not ring in chorus. */
-export function useOnlyTab(wanted: boolean, name: string): boolean {
+/**
+ * Ring in one tab of this browser: five tabs of one person must not ring in chorus.
+ *
+ * A tab that the browser keeps silent, because nobody has touched it, does not stand in the way of one that is heard.
+ */
+export function useRing(tone: Tone | undefined, name: string): SoundState {
+  const audible = useAudible(tone !== undefined);
+  const mine = useOnlyTab(tone !== undefined && audible, name);
+  const state = useTone(mine ? tone : undefined);
+  return tone && !audible ? "blocked" : state;
+}
+
+function useAudible(wanted: boolean): boolean {
+  const [, draw] = useState(0);
+  const context = useMemo(() => (wanted ? audioContext() : undefined), [wanted]);
+  useEffect(() => {
+    const look = () => draw((count) => count + 1);
+    context?.addEventListener("statechange", look);
+    return () => context?.removeEventListener("statechange", look);
+  }, [context]);
+  return context?.state === "running";
+}
+
+function useOnlyTab(wanted: boolean, name: string): boolean {
   const [mine, setMine] = useState(false);
   useEffect(() => {
     if (!wanted) return setMine(false);

@@ -14,12 +14,14 @@ export interface CallActs {
   full(): void;
   /** Undefined: there is no picture to take out, or the browser cannot. */
   pip: (() => void) | undefined;
+  /** From the call to the chat, or back. */
+  show(): void;
   hangUp(): void;
   help(): void;
 }
 
 /** What buttons and keys do in a call. */
-export function actsOf(call: ActiveCall, more: Pick<CallActs, "full" | "pip" | "hangUp" | "help">): CallActs {
+export function actsOf(call: ActiveCall, more: Pick<CallActs, "full" | "pip" | "show" | "hangUp" | "help">): CallActs {
   const ignore = () => undefined;
   return {
     mute: () => void call.mute(call.sending.has("mic")).catch(ignore),

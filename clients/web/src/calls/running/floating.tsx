@@ -1,5 +1,7 @@
 /** The call while something else is read: a small tile that brings it back. */
 
+import { useEffect, useRef } from "preact/hooks";
+
 import type { ActiveCall } from "@hubbub/client";
 
 import { useClient } from "../../client";
@@ -22,10 +24,23 @@ export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs 
   const camera = first?.sending.has("camera") ? first.camera : undefined;
   const shown = sharer?.screen ?? camera;
   const mic = call.sending.has("mic");
-  const state = stateOf(call, now, title, desk.byMe);
+  const back = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // Whoever came by a key stands here now; whoever pressed a room stays there.
+    if (document.activeElement === document.body) back.current?.focus();
+  }, []);
+  const ending = {
+    reason: call.reason,
+    name: title,
+    direct: room?.kind === "direct",
+    mine: call.call.started_by === client.me?.id,
+    byMe: desk.byMe,
+  };
+  const state = call.phase === "ended" ? endWords(ending) : stateOf(call, now);
   return (
     <section class="floating" aria-label="Call" data-phase={call.phase}>
       <button
+        ref={back}
         type="button"
         class="floating-picture"
         aria-label={`Back to the call with ${title}`}
@@ -73,7 +88,7 @@ export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs 
   );
 }
 
-function stateOf(call: ActiveCall, now: number, name: string, byMe: boolean): string {
+function stateOf(call: ActiveCall, now: number): string {
   switch (call.phase) {
     case "ringing":
       return "Ringing …";
@@ -81,8 +96,6 @@ function stateOf(call: ActiveCall, now: number, name: string, byMe: boolean): st
       return "Connecting …";
     case "reconnecting":
       return "Reconnecting …";
-    case "ended":
-      return endWords({ reason: call.reason, name, direct: true, mine: true, byMe });
     default:
       return clockOf(now - (talkingSince(call) ?? now));
   }

@@ -10,7 +10,12 @@ export function QualityBars({ quality }: { quality: Quality }) {
   const [open, setOpen] = useState(false);
   const words = `Connection: ${LEVELS[quality.level]}`;
   return (
-    <span class="quality-mark" data-level={quality.level} onFocusOut={() => setOpen(false)}>
+    <span
+      class="quality-mark"
+      data-level={quality.level}
+      onFocusOut={() => setOpen(false)}
+      onKeyDown={(event) => event.key === "Escape" && setOpen(false)}
+    >
       <button
         type="button"
         class="quality-button"

@@ -11,7 +11,6 @@ import { Avatar, Icon, IconButton } from "../../parts";
 import { Ended } from "./ended";
 import { talkingSince, useServerNow } from "../clock";
 import { Controls, type CallActs } from "./controls";
-import { useDesk } from "../desk";
 import { useStreamLevel } from "../devices/levels";
 import { Tile } from "./picture";
 import { QualityBars } from "./quality_bars";
@@ -32,11 +31,7 @@ export function Stage({ call, acts, stage }: StageProps) {
     <main class="stage" ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
       <StageHead call={call} room={room} acts={acts} />
       {call.phase === "reconnecting" && <Reconnecting call={call} />}
-      {call.problem && (
-        <p class="stage-note" role="alert">
-          <Icon name="warning" /> {call.problem}
-        </p>
-      )}
+      <Trouble text={call.problem ?? ""} />
       {call.sending.has("screen") && (
         <p class="stage-note sharing" role="status">
           <Icon name="screen" /> You are sharing your screen
@@ -57,9 +52,23 @@ export function Stage({ call, acts, stage }: StageProps) {
   );
 }
 
+/** What is missing of one's own sound or picture: said until it is mended, or read. */
+function Trouble({ text }: { text: string }) {
+  const [read, setRead] = useState("");
+  useEffect(() => setRead(""), [text]);
+  if (text === "" || text === read) return null;
+  return (
+    <p class="stage-note" role="alert">
+      <Icon name="warning" /> {text}
+      <button type="button" onClick={() => setRead(text)}>
+        Close
+      </button>
+    </p>
+  );
+}
+
 function StageHead({ call, room, acts }: { call: ActiveCall; room: Room | undefined; acts: CallActs }) {
   const client = useClient();
-  const desk = useDesk();
   const since = talkingSince(call);
   const talking = since !== undefined && call.phase !== "ended";
   const now = useServerNow(client, talking);
@@ -74,7 +83,7 @@ function StageHead({ call, room, acts }: { call: ActiveCall; room: Room | undefi
         <IconButton
           icon="smaller"
           label={`Chat, with the call as a small tile (${keyName("show")})`}
-          onClick={() => desk.expand(false)}
+          onClick={acts.show}
         />
       </span>
     </header>
