@@ -115,6 +115,9 @@ class Keeping:
         if row.id in self._known:
             return await self._rows.put(row)
         found = await self._rows.claim(row)
+        while found.id != row.id and found.id in self._busy:  # the room's call before: soon gone
+            await asyncio.wait((self._busy[found.id],), timeout=RETRY_S[0])
+            found = await self._rows.claim(row)
         if found.owner != self._node_id:
             return False
         if found.id != row.id:

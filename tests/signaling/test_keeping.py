@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from server.kernel.clock import Virtual
 from server.kernel.events import Context
 from server.kernel.ids import NodeId
 from signaling.rules import CallLimits
+from storage.api import CallRow
 from storage.memory import MemoryStore
 from storage.sqlite import open_sqlite
 from tests.support.calls_house import CallsHouse, calls_house
@@ -75,6 +77,27 @@ async def test_an_end_waits_for_the_log_also_over_a_kill(house: CallsHouse) -> N
     assert [(row.id, row.running) for row in rows] == [(call_id, False)]
     assert [record.call_id for record in house.log.records] == [call_id]
     assert await house.store.calls.all() == []
+
+
+async def test_who_calls_again_at_once_is_kept_as_soon_as_the_call_before_is_stored(
+    house: CallsHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, may_store = house.store.calls.put, asyncio.Event()
+
+    async def put(row: CallRow) -> bool:
+        await may_store.wait()
+        return await stored(row)
+
+    monkeypatch.setattr(house.store.calls, "put", put)
+    alice, _, first = await talk(house)
+    await house.asks(alice, "call:end", call_id=first)
+    again = await house.asks(alice, "call:start", room_id="duo", media="audio")
+
+    may_store.set()
+    await house.settle()
+
+    assert [row.id for row in await house.store.calls.all()] == [again["call"]["id"]]
+    assert [record.call_id for record in house.log.records] == [first]
 
 
 async def test_while_the_store_is_away_calls_go_on(house: CallsHouse) -> None:
