@@ -19,6 +19,9 @@ IDLE_S = 10.0
 """A connection without an allocation lives this long, its TLS handshake included."""
 CONNECTIONS = 4_000
 CONNECTIONS_PER_HOST = 100
+"""Of those that have no allocation. The others are a matter of their users' quotas: a whole
+company may be behind one address and a firewall that lets no UDP through.
+"""
 
 
 def listen_datagrams(plane: TurnPlane, host: str, port: int) -> DatagramSocket:
@@ -77,8 +80,11 @@ class StreamListener:
         self._hosts[owner] += 1
         return True
 
-    def left(self, client: StreamClient, host: str) -> None:
+    def left(self, client: StreamClient) -> None:
         self._open.discard(client)
+
+    def uncount(self, host: str) -> None:
+        """One connection less without an allocation."""
         owner = owner_of(host)
         self._hosts[owner] -= 1
         if not self._hosts[owner]:
@@ -95,6 +101,8 @@ class StreamClient(asyncio.Protocol):
         self._turn: TurnPort | None = None
         self._address: Address = ("", 0)
         self._idle: asyncio.TimerHandle | None = None
+        self._counts = False
+        """For its host."""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,6 +113,7 @@ class StreamClient(asyncio.Protocol):
             self._transport.abort()
             return
         self._address = name
+        self._counts = True
         self._turn = self._listener.plane.port(self._send)
         self._turn.opened(name)
         self._watch()
@@ -120,7 +129,8 @@ class StreamClient(asyncio.Protocol):
         if self._turn is not None:
             self._turn.closed(self._address)
             self._turn = None
-            self._listener.left(self, self._address[0])
+            self._listener.left(self)
+            self._uncount()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -147,6 +157,13 @@ class StreamClient(asyncio.Protocol):
             return
         for message in messages:
             turn.datagram(message, self._address)
+        if self._counts and turn.holds(self._address):
+            self._uncount()
+
+    def _uncount(self) -> None:
+        if self._counts:
+            self._counts = False
+            self._listener.uncount(self._address[0])
 
     def _send(self, data: bytes, address: Address) -> None:
         if self._transport.get_write_buffer_size() > WAITING_BYTES:

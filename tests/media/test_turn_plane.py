@@ -171,6 +171,30 @@ async def test_a_calendar_that_is_corrected_counts_at_once(monkeypatch: pytest.M
         assert code_of(await second.allocate()) == 401
 
 
+async def test_connections_with_an_allocation_are_no_longer_their_hosts() -> None:
+    async with serving(streams={"per_host": 1}) as turn, talking(turn) as first:
+        assert code_of(await first.allocate()) is None
+
+        async with talking(turn) as second:
+            assert (await second.ask(build(BINDING, bytes(12)))).method == BINDING
+            async with talking(turn) as third:
+                assert await is_closed(third)
+
+
+async def test_closed_connections_with_and_without_an_allocation_make_room() -> None:
+    async with serving(streams={"per_host": 1}) as turn:
+        before = len(turn.plane._ports)
+        for allocates in (True, False, True, False):
+            async with talking(turn) as one:
+                if allocates:
+                    assert code_of(await one.allocate()) is None
+                else:
+                    await one.ask(build(BINDING, bytes(12)))
+            await until(lambda: len(turn.plane._ports) == before)
+
+    assert turn.plane.drops["connections"] == 0
+
+
 async def test_an_ipv6_network_is_one_host() -> None:
     async with serving() as turn:
         listener = StreamListener(turn.plane, per_host=1)
