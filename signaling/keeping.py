@@ -114,16 +114,21 @@ class Keeping:
         """False: the call is another node's."""
         if row.id in self._known:
             return await self._rows.put(row)
-        found = await self._rows.claim(row)
-        while found.id != row.id and found.id in self._busy:  # the room's call before: soon gone
-            await asyncio.wait((self._busy[found.id],), timeout=RETRY_S[0])
-            found = await self._rows.claim(row)
+        found = await self._claim(row)
         if found.owner != self._node_id:
             return False
         if found.id != row.id:
             raise Unavailable("The end of the room's call before is still to be stored.")
         self._known.add(row.id)
         return True
+
+    async def _claim(self, row: CallRow) -> CallRow:
+        """The room's call before may be on its way out still, or have gone in this moment."""
+        found = await self._rows.claim(row)
+        while found.id != row.id and found.id in self._busy:
+            await asyncio.wait((self._busy[found.id],), timeout=RETRY_S[0])
+            found = await self._rows.claim(row)
+        return found if found.id == row.id else await self._rows.claim(row)
 
     async def _write_end(self, record: CallRecord) -> None:
         try:
