@@ -71,6 +71,29 @@ def test_of_two_who_call_at_once_either_can_be_answered(callers: MakeCallers) ->
     alice.is_in("ended")
 
 
+def test_what_was_open_when_it_rang_does_not_lie_over_the_call(
+    pair: tuple[Caller, Caller],
+) -> None:
+    alice, bob = pair
+    for opened in ("Settings", "Calls"):
+        bob.presses(opened)
+        connect(alice, bob)
+        expect(bob.page.locator("dialog")).to_have_count(0)
+        bob.presses("Hang up")
+        for one in pair:
+            one.is_in("ended")
+            one.button(re.compile("^Close$")).click()
+    bob.page.evaluate("localStorage.setItem('hubbub.calls', '{}')")
+    bob.page.reload()
+    bob.person.opens(title(alice))
+    bob.presses(f"Video call {title(alice)}")
+    expect(bob.page.get_by_role("dialog", name="Ready to call?")).to_be_visible()
+
+    connect(alice, bob)
+
+    expect(bob.page.locator("dialog")).to_have_count(0)
+
+
 def test_whoever_declines_while_he_writes_goes_on_writing(pair: tuple[Caller, Caller]) -> None:
     alice, bob = pair
     bob.page.get_by_label("Message", exact=True).press_sequentially("as I was ")

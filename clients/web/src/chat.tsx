@@ -36,6 +36,9 @@ export function Chat() {
   });
 
   const close = () => setDialog(undefined);
+  useEffect(() => {
+    if (call) close();
+  }, [call?.id]);
   const show = (id: string) => {
     close();
     setRoomId(id);

@@ -84,7 +84,8 @@ function actsOf(client: Hubbub, show: (change: Change) => void) {
   const enter = (act: () => Promise<unknown>) => {
     if (entering) return;
     entering = true;
-    show({ expanded: true, byMe: false });
+    // Whatever was open lies over no call.
+    show({ ...CLOSED, expanded: true });
     void attempt(act()).finally(() => (entering = false));
   };
   const begin = ({ roomId, media }: Intent) => {
