@@ -145,6 +145,18 @@ def test_beside_the_chat_a_call_hides_nothing_that_was_said_last(
         alice.presses(f"Back to the call with {title(bob)}")
 
 
+def test_a_call_fills_the_page_also_where_no_conversation_was_open(
+    pair: tuple[Caller, Caller],
+) -> None:
+    alice, bob = pair
+    bob.page.reload()
+
+    connect(alice, bob)
+
+    sizes = [one.page.locator("main.stage").bounding_box() for one in pair]
+    assert sizes[0] == sizes[1]
+
+
 def test_from_a_call_one_comes_to_the_chat_of_those_who_talk(callers: MakeCallers) -> None:
     alice, bob, carol = callers("alice", "bob", "carol")
     for one in (alice, carol):
