@@ -13,6 +13,7 @@ from server.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+from server.kernel.ids import UserId
 from server.kernel.limits import Buckets
 from signaling.call import Call
 from signaling.inputs import Accept, End, Signal
@@ -47,7 +48,7 @@ def refuse_join(call: Call, cmd: Accept, limits: CallLimits) -> Refused | None:
     if mine and not cmd.take_over and (call.direct or call.state == "ringing"):
         text = "You are in this call with another device: take it over, or go on there."
         return Refused(Conflict(text), "other_device")
-    if not cmd.room.may_call:
+    if not cmd.room.may_call and not _is_called(call, cmd.by.user_id):
         return Refused(_may_not_call(), "may_not_call")
     if mine and cmd.take_over:
         return None
@@ -70,6 +71,11 @@ def refuse_start(may_call: bool, calls: int, mine: int, limits: CallLimits) -> R
         text = "The server has as many calls as it can carry. Try again later."
         return Refused(Unavailable(text, retry_after_s=30.0), "server_full")
     return None
+
+
+def _is_called(call: Call, user_id: UserId) -> bool:
+    """By the other one: whom that one has blocked may answer, though he may not call."""
+    return call.direct and any(each.user_id != user_id for each in call.devices.values())
 
 
 def refuse_end(call: Call, cmd: End) -> Refused | None:

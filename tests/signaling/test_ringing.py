@@ -292,6 +292,15 @@ def test_who_may_not_call_neither_starts_nor_joins(line: Line) -> None:
     assert error(line.starts("carol", "duo")) is Forbidden
 
 
+def test_who_is_blocked_by_the_caller_may_answer_him(line: Line) -> None:
+    line.starts("alice", "duo")
+    line.rooms["duo"].may_call = False
+
+    line.accepts("bob")
+
+    assert line.view.state == "active"
+
+
 def test_only_starter_owner_and_admins_end_for_all(line: Line) -> None:
     line.starts("bob", "garden")
     line.accepts("carol")
