@@ -25,6 +25,8 @@ def look_at(media: Media, name: str, now: datetime.datetime) -> Finding:
     except (OSError, ValueError) as error:
         # ssl.SSLError is an OSError; its strerror names the library.
         reason = error.reason if isinstance(error, ssl.SSLError) else str(error)
+        if reason == "KEY_VALUES_MISMATCH":
+            reason = f"the key in {media.tls_key} belongs to another certificate"
         advice = "media.tls_certificate and media.tls_key are PEM files: the chain, and its key."
         return wrong(NAME, f"{path}: {reason}", advice)
     until = leaf.not_valid_after_utc
