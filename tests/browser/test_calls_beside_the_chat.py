@@ -94,6 +94,20 @@ def test_what_was_open_when_it_rang_does_not_lie_over_the_call(
     expect(bob.page.locator("dialog")).to_have_count(0)
 
 
+def test_who_silenced_a_video_call_is_told_that_the_answer_shows_him(
+    pair: tuple[Caller, Caller],
+) -> None:
+    alice, bob = pair
+    alice.presses(f"Video call {title(bob)}")
+    expect(bob.ringing).to_be_visible()
+
+    bob.types("Escape")
+
+    card = bob.page.get_by_role("alert", name=f"{title(alice)} calls")
+    card.get_by_role("button", name="Answer with video").click()
+    alice.sees_moving(".tile.face video")
+
+
 def test_whoever_declines_while_he_writes_goes_on_writing(pair: tuple[Caller, Caller]) -> None:
     alice, bob = pair
     bob.page.get_by_label("Message", exact=True).press_sequentially("as I was ")

@@ -167,7 +167,7 @@ function Card({ ringing, busy }: { ringing: Ringing; busy: boolean }) {
         Decline
       </button>
       <button type="button" class="primary" onClick={() => desk.answer(call.id, { cameraOff: call.media === "audio" })}>
-        {busy ? "Hang up and answer" : "Answer"}
+        {busy ? "Hang up and answer" : call.media === "video" ? "Answer with video" : "Answer"}
       </button>
     </section>
   );
