@@ -89,7 +89,15 @@ class RevokeUser(msgspec.Struct, frozen=True, tag="revoke_user"):
     tickets_until: int = 0
 
 
-ConnectionCommand = OpenConnection | KnowRemote | RestartIce | CloseConnection | RevokeUser
+class KnowTicket(msgspec.Struct, frozen=True, tag="know_ticket"):
+    """A time-limited username was made: clients may show it as USERHASH (RFC 8489, 14.4)."""
+
+    username: str
+
+
+ConnectionCommand = (
+    OpenConnection | KnowRemote | RestartIce | CloseConnection | RevokeUser | KnowTicket
+)
 
 # ---- reports -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -49,14 +50,19 @@ class Tickets:
     Args:
         secret: a text, as TURN servers have it in their configuration; its UTF-8 is the key.
         urls: where they are now.
+        issued: is told each username.
         ttl_s: longer than calls are: an allocation is refreshed with the ticket it was made with.
 
     Source: draft-uberti-behave-turn-rest-00, section 2.2.
     """
 
-    def __init__(self, secret: Secret, urls: UrlSource, *, ttl_s: int = TICKET_S) -> None:
+    def __init__(
+        self, secret: Secret, urls: UrlSource, *, issued: Callable[[str], None] | None = None,
+        ttl_s: int = TICKET_S,
+    ) -> None:  # fmt: skip
         self._secret = secret
         self._urls = urls
+        self._issued = issued
         self._ttl_s = ttl_s
 
     async def ready(self) -> None:
@@ -71,6 +77,8 @@ class Tickets:
         if turn:
             username = f"{now_ms // 1000 + self._ttl_s}:{user_id}"
             servers.append(IceServer(turn, username, password(self._secret, username)))
+            if self._issued is not None:
+                self._issued(username)
         return tuple(servers)
 
 

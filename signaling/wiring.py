@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from media.api import PacketPlane
 from server.kernel.clock import Clock
@@ -47,15 +47,17 @@ async def build(
     node_id: NodeId = NodeId(""),
     relay: CallRelay | None = None,
     secret: Secret | None = None,
+    issued: Callable[[str], None] | None = None,
 ) -> CallsPart:
     """Running calls, those of an earlier process among them. `close` must end before `tasks` and
     the store are closed.
 
-    `secret`: of an operator's own TURN server; by default that of `turn_secret`, for ours. In a
+    `secret`: of an operator's own TURN server; by default that of `turn_secret`, for ours. `issued`
+    is told the username of each ticket. In a
     cluster `relay` has a port of its own, `outlet` is the wide one, and `relay.nodes_changed` is to
     be called when nodes come and go.
     """
-    tickets = Tickets(secret or await turn_secret(store), urls)
+    tickets = Tickets(secret or await turn_secret(store), urls, issued=issued)
     calls = CallsPart(
         rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
         tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id, relay=relay,

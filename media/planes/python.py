@@ -13,6 +13,7 @@ from media.connections import (
     ConnectionUp,
     IceParameters,
     KnowRemote,
+    KnowTicket,
     OpenConnection,
     PathChosen,
     PlaneCounts,
@@ -32,7 +33,7 @@ from media.planes.oneport import OnePort
 from media.planes.reports import Command, Report, Reports
 from media.planes.settings import PlaneSettings
 from media.planes.sockets import Sockets
-from media.turn.exchange import UserRevoked
+from media.turn.exchange import TicketIssued, UserRevoked
 
 STATS_S = 5.0
 TELL_S = 0.1
@@ -90,6 +91,9 @@ class PythonPlane:
             case RevokeUser(user, tickets_until):
                 if self._sockets.turn is not None:
                     self._sockets.turn.give(UserRevoked(user, tickets_until))
+            case KnowTicket(username):
+                if self._sockets.turn is not None:
+                    self._sockets.turn.give(TicketIssued(username))
             case _:
                 for connection in self._calls.command(command, self._port.connections.values()):
                     self._close(connection.id)

@@ -9,6 +9,7 @@ from server.compose.calls import ChatCallLog, ChatRooms, LeavingOutlet
 from server.compose.cluster import ClusterPart
 from server.compose.ice import AllUrls
 from server.compose.media import MediaPart, is_installed, plane_settings
+from server.compose.tickets import KnownTickets
 from server.http.metrics import MetricSource
 from server.hub.hub import Hub
 from server.kernel.clock import Clock
@@ -86,6 +87,7 @@ class Calling:
             urls=urls, clock=self._clock, ids=self._ids, tasks=self._tasks,
             limits=_limits(config), plane=self.media, relay=relay, secret=secret,
             node_id=NodeId("") if cluster is None else cluster.node_id,
+            issued=None if self.media is None else KnownTickets(self.media).issued,
         )  # fmt: skip
         if cluster is not None and relay is not None:
             watch = cluster.watch
