@@ -133,6 +133,7 @@ def test_a_tab_that_the_browser_keeps_silent_leaves_the_ringing_to_one_that_is_h
 
     heard = bob.person.new_tab()
     heard.goto(house.base_url)
+    heard.get_by_role("heading", name=f"{title(alice)} calls").click()
 
     expect(heard.locator("dialog.ringing")).to_have_attribute("data-sound", "playing")
 
