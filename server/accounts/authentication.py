@@ -79,8 +79,7 @@ class Authenticator:
         asked_at = self._clock.monotonic()
         row = await self._store.session(ctx.session_id)
         now = self._clock.now_ms()
-        over = row is None or row.ended_at is not None or row.expires_at <= now
-        if over or row is None or ctx.session_id in self._ended:
+        if row is None or not row.is_open(now) or ctx.session_id in self._ended:
             self._drop(digest)
             raise _refused()
         if claims.gen > row.used_generation:

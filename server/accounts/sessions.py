@@ -146,7 +146,7 @@ class Sessions:
 
     async def _live(self, session_id: SessionId, now: int) -> SessionRow:
         row = await self._store.session(session_id)
-        if row is None or row.ended_at is not None or row.expires_at <= now:
+        if row is None or not row.is_open(now):
             raise Unauthorized(LOG_IN_AGAIN)
         return row
 

@@ -48,6 +48,6 @@ class Logouts:
     async def _is_logged_in(self, ended: SessionRow) -> bool:
         now = self._clock.now_ms()
         return any(
-            one.device_id == ended.device_id and one.ended_at is None and one.expires_at > now
+            one.device_id == ended.device_id and one.is_open(now)
             for one in await self._accounts.sessions_of(ended.user_id)
         )

@@ -87,8 +87,5 @@ class Revoking:
         return {
             user_id
             for user_id in users
-            if not any(
-                one.ended_at is None and one.expires_at > now
-                for one in await self._accounts.sessions_of(user_id)
-            )
+            if not any(one.is_open(now) for one in await self._accounts.sessions_of(user_id))
         }

@@ -47,6 +47,9 @@ class SessionRow(msgspec.Struct, frozen=True):
     used_generation: int = 0
     ended_at: int | None = None
 
+    def is_open(self, now_ms: int) -> bool:
+        return self.ended_at is None and self.expires_at > now_ms
+
 
 class InviteRow(msgspec.Struct, frozen=True):
     """`hash`: sha256 hex of the invitation code. `admin`: makes an administrator."""

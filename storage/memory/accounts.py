@@ -145,7 +145,7 @@ class MemoryAccounts:
     async def logged_out(self, *, since_ms: int, now_ms: int, limit: int) -> dict[UserId, int]:
         self._gate.check()
         rows = self._sessions.values()
-        there = {row.user_id for row in rows if row.ended_at is None and row.expires_at > now_ms}
+        there = {row.user_id for row in rows if row.is_open(now_ms)}
         ended = [
             (row.ended_at, row.user_id)
             for row in rows
