@@ -40,12 +40,12 @@ class House {
   }
 
   /** Alice calls, Bob answers. */
-  async call(media: "audio" | "video" = "video") {
+  async call(media: "audio" | "video" = "video", for_ms = 1_000) {
     const [alice, bob] = [await this.join("alice"), await this.join("bob")];
     const hers = await alice.calls.start("garden", media);
     await settle();
     const his = await bob.calls.accept(bob.calls.ringing[0]!.call.id);
-    await this.clock.pass(1_000);
+    await this.clock.pass(for_ms);
     return { alice, bob, hers, his };
   }
 }
@@ -57,6 +57,8 @@ interface Settings {
 }
 
 const sent = (call: ActiveCall) => [...call.remote[0]!.sending].sort();
+const reportsOf = (house: House, token: string) =>
+  house.board.reports.filter((report) => report.by === token).map(({ body }) => body);
 const newest = (tab: FakeTab): FakePeerConnection => tab.connections[tab.connections.length - 1]!;
 
 describe("ringing", () => {
@@ -801,13 +803,40 @@ describe("quality", () => {
     await hers.leave();
     await house.clock.pass(500);
 
-    const hersOnly = house.board.reports.filter(({ path }) => path === `/api/v1/calls/${hers.id}/quality`);
-    const windows = hersOnly.flatMap(({ body }) => body["windows"] as { ms: number; bps_in: number }[]);
-    expect(hersOnly[0]!.body).toMatchObject({ pair: { local: "relay", relay_protocol: "udp" } });
-    expect(hersOnly[0]!.body["setup_ms"]).toBeGreaterThan(0);
-    expect(windows.length).toBeGreaterThanOrEqual(4);
-    expect(windows[0]).toMatchObject({ ms: 10_000, audio_lost: 0, rtt_ms: 20 });
+    const reports = reportsOf(house, "alice");
+    const windows = reports.flatMap((body) => body["windows"] as { ms: number; bps_in: number }[]);
+    expect(reports[0]).toMatchObject({ pair: { local: "relay", relay_protocol: "udp" } });
+    expect(reports[0]!["setup_ms"]).toBeGreaterThan(0);
+    expect(windows).toHaveLength(3);
+    expect(windows[0]).toMatchObject({ ms: 10_500, audio_lost: 0, rtt_ms: 20 });
     expect(windows[1]!.bps_in).toBe(64_000);
+  });
+
+  it("a call that is over before its second sample is told of to its end", async () => {
+    const house = new House();
+    const { hers } = await house.call("audio", 1_200);
+    await hers.leave();
+    await house.clock.pass(500);
+
+    const reports = reportsOf(house, "alice");
+    expect(reports).toMatchObject([{ pair: { local: "relay" }, windows: [{ rtt_ms: 20 }] }]);
+    expect((reports[0]!["windows"] as { ms: number }[])[0]!.ms).toBe(1_000);
+  });
+
+  it("what is measured last is told even while a report is under way", async () => {
+    const house = new House();
+    const { hers } = await house.call("audio");
+    await house.clock.pass(5_000);
+    house.server.reportsHang = true;
+    await house.clock.pass(10_000);
+    const before = reportsOf(house, "alice").length;
+    await hers.leave();
+    await house.clock.pass(500);
+
+    const reports = reportsOf(house, "alice");
+    expect(reports).toHaveLength(before + 1);
+    const last = reports.at(-1)!["windows"] as { ms: number }[];
+    expect(last.map(({ ms }) => Math.floor(ms / 1_000))).toEqual([10, 5]);
   });
 
   it("a server that keeps no record is not told", async () => {

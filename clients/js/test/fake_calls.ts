@@ -20,7 +20,7 @@ export class FakeSwitchboard {
   readonly calls = new Map<string, Call>();
   /** Every signal that was carried: `from to type`. */
   readonly carried: string[] = [];
-  readonly reports: { path: string; body: Record<string, unknown> }[] = [];
+  readonly reports: { by: string; path: string; body: Record<string, unknown> }[] = [];
   private readonly here = new Map<string, Here>();
 
   constructor(

@@ -26,6 +26,8 @@ const TYPES: Record<string, string> = {
 export class FakeServer {
   /** Where calls are wanted. */
   calls: FakeSwitchboard | undefined;
+  /** Reports on calls arrive, but are not answered. */
+  reportsHang = false;
   readonly log: LogEvent[] = [];
   readonly links = new Set<FakeTransport>();
   readonly asked: string[] = [];
@@ -140,7 +142,9 @@ export class FakeServer {
       return Response.json({ now: this.now, features: this.calls ? ["calls", "call_quality"] : [] });
     }
     if (this.calls && url.pathname.endsWith("/quality")) {
-      this.calls.reports.push({ path: url.pathname, body: JSON.parse(String(init?.body)) as Record<string, unknown> });
+      const body = JSON.parse(String(init?.body)) as Record<string, unknown>;
+      this.calls.reports.push({ by: token, path: url.pathname, body });
+      if (this.reportsHang) return new Promise<never>(() => undefined);
       return Response.json({});
     }
     if (url.pathname.endsWith("/events")) return Response.json(this.page(url.searchParams, token));

@@ -2,7 +2,7 @@
 
 import type { CallParts } from "./parts.js";
 import type { Peer } from "./peer.js";
-import { QualityRecord } from "./quality.js";
+import { QualityRecord, type Seen } from "./quality.js";
 import { type Cure, Recovery, type Signs } from "./recovery.js";
 import { readStats, type Sample } from "./stats.js";
 
@@ -37,6 +37,8 @@ export class Monitor {
   private readonly patients = new Map<Peer, { recovery: Recovery; life: number }>();
   private timer: unknown;
   private sampledAt = 0;
+  /** Measured since then: a call may end before a second is over. */
+  private unsampled: Seen | undefined;
   private reportedAt: number;
   private reporting = false;
   private closed = false;
@@ -58,7 +60,9 @@ export class Monitor {
   }
 
   accepted(): void {
-    this.acceptedAt ??= this.parts.clock.now();
+    if (this.acceptedAt !== undefined) return;
+    this.acceptedAt = this.parts.clock.now();
+    this.record.begin(this.parts.serverClock.now());
   }
 
   forget(peer: Peer): void {
@@ -101,7 +105,7 @@ export class Monitor {
       if (this.closed) return;
       if (sample) this.judge(peer, sample, peer === primary);
     }
-    if (this.parts.clock.now() - this.reportedAt >= REPORT_MS) await this.report(false);
+    if (this.parts.clock.now() - this.reportedAt >= REPORT_MS) void this.report(false);
   }
 
   private async measure(peer: Peer): Promise<Sample | undefined> {
@@ -134,11 +138,17 @@ export class Monitor {
   private keep(peer: Peer, sample: Sample, now: number): void {
     const { audio_received, frames } = sample.totals;
     if (this.acceptedAt !== undefined && audio_received + frames > 0) this.setupMs ??= now - this.acceptedAt;
+    const at = this.parts.serverClock.now();
+    this.unsampled = { sample, life: peer.life, at, reconnecting: this.listener.reconnecting() };
     if (now - this.sampledAt < SAMPLE_MS) return;
     this.sampledAt = now;
-    const at = this.parts.serverClock.now();
-    this.record.see({ sample, life: peer.life, at, reconnecting: this.listener.reconnecting() });
+    this.see();
     this.listener.changed();
+  }
+
+  private see(): void {
+    if (this.unsampled) this.record.see(this.unsampled);
+    this.unsampled = undefined;
   }
 
   private async treat(peer: Peer, cure: Cure, stubborn = false): Promise<void> {
@@ -158,8 +168,10 @@ export class Monitor {
   }
 
   private async report(last: boolean): Promise<void> {
+    if (last) this.see();
     const windows = this.record.ready(last);
-    if (!this.reports || windows.length === 0 || this.reporting) return;
+    // The last one waits for no other: what the server is told twice counts once.
+    if (!this.reports || windows.length === 0 || (this.reporting && !last)) return;
     this.reportedAt = this.parts.clock.now();
     this.reporting = true;
     const { setupMs } = this;

@@ -10,6 +10,8 @@ const MAX_WINDOWS = 30;
 const RECENT = 4;
 /** A connection begins slowly and finds out what the network carries: so many samples are no verdict on it. */
 const WARMING_UP = 10;
+/** No peer connection's life. */
+const UNBORN = -1;
 
 export interface Seen {
   sample: Sample;
@@ -38,6 +40,11 @@ export class QualityRecord {
   private before: Seen | undefined;
   private recent: Step[] = [];
   private limitedFor = 0;
+
+  /** From here on: without it from the first sample on. */
+  begin(at: number): void {
+    this.before ??= { sample: { totals: NOTHING }, life: UNBORN, at, reconnecting: false };
+  }
 
   see(seen: Seen): void {
     const { before } = this;

@@ -11,7 +11,7 @@ import { useDesk } from "../desk";
 import { Graph, type Point } from "./graph";
 import { clockOf, pairWords, percentOf, rateOf, VERDICTS } from "../words";
 
-/** Devices send their last measurements as the call ends: asked at once, and again after these ms. */
+/** Devices send their last measurements as the call ends, each for itself: asked at once, and again after these ms. */
 const ASK_AGAIN_MS = [1_500, 5_000];
 
 function useQuality(callId: string): { quality: CallQuality | undefined; problem: string } {
