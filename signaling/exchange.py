@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from media.api import PacketPlane
 from server.kernel.clock import Clock
 from server.kernel.logs import get_logger
+from signaling.call import Call
 from signaling.delivery import Delivery
-from signaling.inputs import Input, Moment, Tick
+from signaling.inputs import Input, Moment, Recall, Tick
 from signaling.keeping import Keeping
 from signaling.outputs import (
     Answered,
@@ -25,6 +26,7 @@ from signaling.outputs import (
     Saved,
     Told,
 )
+from signaling.ports import EndedCalls
 from signaling.switchboard import Switchboard
 
 log = get_logger(__name__)
@@ -42,12 +44,14 @@ class Exchange:
         clock: Clock,
         delivery: Delivery,
         keeping: Keeping,
+        ends: EndedCalls,
         plane: PacketPlane | None,
         offer: Callable[[Offered], None],
     ) -> None:
         """`offer`: looks whose members a socket that came up is of."""
         self.core = core
         self.keeping = keeping
+        self._ends = ends
         self._clock = clock
         self._delivery = delivery
         self._plane = plane
@@ -72,6 +76,15 @@ class Exchange:
             self._refused[answer.why] += 1
             raise answer.error
         return answer
+
+    async def recall(self, call_id: str) -> Call | None:
+        """For a call that nobody carries: if it is over, it is known here again for a while. Raises
+        Unavailable.
+        """
+        record = await self._ends.find(call_id)
+        if record is not None:
+            self.handle(Recall(record))
+        return self.core.call(call_id)
 
     def tick(self) -> None:
         due = self.core.next_deadline()

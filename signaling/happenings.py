@@ -14,6 +14,7 @@ from signaling.inputs import (
     MemberOut,
     Moment,
     NodesLeft,
+    Recall,
     Reported,
     Restore,
     Shown,
@@ -23,7 +24,7 @@ from signaling.inputs import (
 )
 from signaling.outputs import Commanded, Ended, Noted, Offered, Output, Rung, Told, ToRoom, ToUser
 from signaling.register import Register
-from signaling.saving import restore
+from signaling.saving import recall, restore
 
 OFFERED = 100
 """Calls of large rooms that a socket which comes up is shown, if it may see them: the newest."""
@@ -41,6 +42,7 @@ class Happenings:
             DeviceOut: self._device_out,
             NodesLeft: self._nodes_left,
             Restore: self._restore,
+            Recall: self._recall,
             Reported: self._reported,
             Tick: self._tick,
         }
@@ -132,6 +134,11 @@ class Happenings:
         if call.mode == "sfu":
             out.extend(Commanded(command) for command in call.plane_commands())
         return self._register.done(call, out, now)
+
+    def _recall(self, event: Recall, now: Moment) -> list[Output]:
+        if event.record.call_id not in self._register.calls:
+            self._register.add_ended(recall(event.record), now)
+        return []
 
     def _reported(self, event: Reported, now: Moment) -> list[Output]:
         report = event.report

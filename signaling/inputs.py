@@ -12,7 +12,7 @@ import msgspec
 
 from media.api import Report
 from server.kernel.ids import DeviceId, NodeId, RoomId, SocketId, UserId
-from signaling.views import Media, SavedCall
+from signaling.views import CallRecord, Media, SavedCall
 from storage.api import Role
 
 
@@ -149,6 +149,13 @@ class Restore:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """A call that is over, its event logged: who asks for it hears so."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """By the packet plane."""
 
@@ -162,4 +169,4 @@ class Tick:
 
 Command = Start | Accept | Decline | Leave | End | Signal | Mute
 Moved = SocketUp | SocketDown | Shown | MemberIn | MemberOut | DeviceOut
-Input = Command | Moved | NodesLeft | Restore | Reported | Tick
+Input = Command | Moved | NodesLeft | Restore | Recall | Reported | Tick

@@ -36,6 +36,14 @@ class CallLog(Protocol):
         ...
 
 
+class EndedCalls(Protocol):
+    """What is kept of calls that are over."""
+
+    async def find(self, call_id: str) -> CallRecord | None:
+        """None: it runs, or never was, or is forgotten. Raises Unavailable."""
+        ...
+
+
 class UrlSource(Protocol):
     """Where clients find STUN and TURN: URLs of RFC 7064 and 7065. They may change."""
 

@@ -12,7 +12,7 @@ from signaling.outputs import Output, Saved
 from signaling.saving import save
 
 ENDED_KEPT_S = 600.0
-"""How long an ended call answers `conflict` before it is `not_found`."""
+"""How long an ended call is known here; then it is read again when somebody asks for it."""
 ENDED_KEPT = 10_000
 
 
@@ -35,6 +35,12 @@ class Register:
 
     def add(self, call: Call) -> None:
         self.calls[call.id] = call
+
+    def add_ended(self, call: Call, now: Moment) -> None:
+        """One that is over, and of which nothing is left to keep."""
+        self.calls[call.id] = call
+        self._ended[call.id] = now.s
+        self._forget(now)
 
     def open(self) -> list[Call]:
         """Those that have not ended."""

@@ -111,11 +111,9 @@ class CallRelay:
 
     async def room_of(self, call_id: str) -> RoomId:
         """Raises NotFound."""
-        call = self._exchange.core.call(call_id)
-        if call is not None:
-            return call.room_id
         await self._owner(call_id)
-        return self._routes[call_id].room_id
+        call = self._exchange.core.call(call_id)
+        return self._routes[call_id].room_id if call is None else call.room_id
 
     def is_in(self, call_id: str, device_id: DeviceId) -> bool:
         route = self._routes.get(call_id)
@@ -241,7 +239,7 @@ class CallRelay:
         self._exchange.handle(Restore(saved, frozenset(self._alive())))
 
     async def _owner(self, call_id: str) -> NodeId:
-        """Raises NotFound."""
+        """Ourselves, where the call is over. Raises NotFound."""
         if self._exchange.core.call(call_id) is not None:
             return self._node_id
         route = self._routes.get(call_id)
@@ -251,6 +249,8 @@ class CallRelay:
         if row is not None and row.owner not in self._alive():
             await self._adopt(row)
             row = await self._rows.get(call_id)
+        if row is None and await self._exchange.recall(call_id) is not None:
+            return self._node_id
         if row is None:
             raise no_call()
         self._learn(row)

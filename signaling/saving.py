@@ -1,4 +1,4 @@
-"""A call as it is kept beside the process, and back."""
+"""A call as it is kept beside the process, and after its end, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signaling.call import RING_S, Call
 from signaling.device import GRACE_S, Device
 from signaling.inputs import Moment
 from signaling.outputs import At
-from signaling.views import SavedCall
+from signaling.views import CallRecord, SavedCall
 
 UNSAVED = 1_000_000
 """More than clients can have seen of a call since it was last saved."""
@@ -22,6 +22,15 @@ def save(call: Call) -> SavedCall:
         tuple(sorted(call.invited)), tuple(sorted(call.ringing)), tuple(sorted(call.declined)),
         tuple(device.saved for device in call.devices.values()),
         tuple(call.attended.values()), call.reason, call.ended_ms, call.revision,
+    )  # fmt: skip
+
+
+def recall(record: CallRecord) -> Call:
+    """As far as it matters once it is over."""
+    return Call(
+        record.call_id, record.room_id, False, record.media, record.started_by, record.device_id,
+        record.started_at, state="ended", reason=record.outcome, ended_ms=record.ended_at,
+        attended={stay.device_id: stay for stay in record.participants},
     )  # fmt: skip
 
 

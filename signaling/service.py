@@ -40,7 +40,7 @@ from signaling.inputs import (
 )
 from signaling.keeping import Keeping
 from signaling.outputs import Answered, Offered
-from signaling.ports import CallLog, Rooms
+from signaling.ports import CallLog, EndedCalls, Rooms
 from signaling.relay import CallRelay
 from signaling.rules import CallLimits, no_call
 from signaling.shapes import AcceptCall, Joined, MuteTrack, OneCall, SignalDevice, StartCall
@@ -67,6 +67,7 @@ class Calls:
         rooms: Rooms,
         call_log: CallLog,
         rows: OpenCalls,
+        ends: EndedCalls,
         *,
         outlet: Outlet,
         tickets: Tickets,
@@ -94,8 +95,9 @@ class Calls:
         keeping = Keeping(rows, call_log, node_id=node_id, tasks=tasks, lost=core.drop)
         delivery = Delivery(outlet, node_id, None if relay is None else relay.forward)
         self.exchange = Exchange(
-            core, clock=clock, delivery=delivery, keeping=keeping, plane=plane, offer=self._offer
-        )
+            core, clock=clock, delivery=delivery, keeping=keeping, ends=ends, plane=plane,
+            offer=self._offer,
+        )  # fmt: skip
 
     # ---- commands --------------------------------------------------------------------------------
 
@@ -232,11 +234,12 @@ class Calls:
     async def _room_of(self, call_id: str) -> RoomId:
         """Raises NotFound."""
         call = self.exchange.core.call(call_id)
-        if call is not None:
-            return call.room_id
-        if self._relay is None:
+        if call is None and self._relay is not None:
+            return await self._relay.room_of(call_id)
+        call = call or await self.exchange.recall(call_id)
+        if call is None:
             raise no_call()
-        return await self._relay.room_of(call_id)
+        return call.room_id
 
     async def _seen(self, ctx: Context, call_id: str) -> RoomFacts:
         """The room of a call, of which strangers are not to know. Raises NotFound, Forbidden."""

@@ -14,6 +14,7 @@ from server.kernel.outlet import Outlet
 from server.kernel.tasks import TaskOwner
 from signaling.handlers import events
 from signaling.ports import CallLog, Rooms, UrlSource
+from signaling.quality.ends import KeptEnds
 from signaling.relay import CallRelay
 from signaling.rules import CallLimits
 from signaling.service import Calls
@@ -59,8 +60,9 @@ async def build(
     """
     tickets = Tickets(secret or await turn_secret(store), urls, issued=issued)
     calls = CallsPart(
-        rooms, call_log, store.calls, outlet=outlet, tickets=tickets, clock=clock, ids=ids,
-        tasks=tasks, limits=limits or CallLimits(), plane=plane, node_id=node_id, relay=relay,
+        rooms, call_log, store.calls, KeptEnds(store.call_quality), outlet=outlet, tickets=tickets,
+        clock=clock, ids=ids, tasks=tasks, limits=limits or CallLimits(), plane=plane,
+        node_id=node_id, relay=relay,
     )  # fmt: skip
     calls.events = events.bind(calls)
     await calls.start()

@@ -1,7 +1,7 @@
 """Which calls there are and were, and who was in them: whose reports are taken, and shown to whom.
 
 A call that ended leaves a row of its own beside those of its devices, so that their last reports
-are taken at any node and after a restart.
+are taken at any node and after a restart, and commands that come too late are told that it is over.
 """
 
 from __future__ import annotations
@@ -36,6 +36,17 @@ class CarriedCalls(Protocol):
     def call(self, call_id: str) -> Call | None: ...
 
 
+class KeptEnds:
+    """Implements `signaling.ports.EndedCalls`: reads what `KeepEnds` has written."""
+
+    def __init__(self, rows: CallQuality) -> None:
+        self._rows = rows
+
+    async def find(self, call_id: str) -> CallRecord | None:
+        row = await self._rows.get(call_id, ITSELF)
+        return None if row is None else msgspec.json.decode(row.state, type=CallRecord)
+
+
 class KnownCalls:
     """Looks in this process first, then where other nodes keep theirs, then among those over."""
 
@@ -44,7 +55,7 @@ class KnownCalls:
     ) -> None:
         self._carried = carried
         self._open_calls = open_calls
-        self._rows = rows
+        self._ends = KeptEnds(rows)
 
     async def find(self, call_id: str) -> KnownCall | None:
         call = None if self._carried is None else self._carried.call(call_id)
@@ -53,10 +64,10 @@ class KnownCalls:
         open_call = await self._open_calls.get(call_id)
         if open_call is not None and open_call.state:
             return _of_saved(msgspec.json.decode(open_call.state, type=SavedCall))
-        row = await self._rows.get(call_id, ITSELF)
-        if row is None:
+        record = await self._ends.find(call_id)
+        if record is None or len(record.participants) < 2:  # of one alone nothing was measured
             return None
-        return _of_record(msgspec.json.decode(row.state, type=CallRecord))
+        return _of_record(record)
 
 
 class KeepEnds:
@@ -68,13 +79,12 @@ class KeepEnds:
         self._clock = clock
 
     async def append(self, record: CallRecord) -> None:
-        if len(record.participants) > 1:  # of one alone there is nothing to measure
-            await self._rows.put(
-                QualityRow(
-                    record.call_id, ITSELF, record.room_id, record.started_by,
-                    self._clock.now_ms(), 1, encode(record).decode(),
-                )
-            )  # fmt: skip
+        await self._rows.put(
+            QualityRow(
+                record.call_id, ITSELF, record.room_id, record.started_by,
+                self._clock.now_ms(), 1, encode(record).decode(),
+            )
+        )  # fmt: skip
         await self._call_log.append(record)
 
 
