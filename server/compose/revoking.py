@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Protocol
 
 from media.connections import RevokeUser
 from server.kernel.clock import Clock
 from server.kernel.errors import Unavailable
-from server.kernel.ids import SessionId, UserId
-from server.kernel.logs import get_logger
+from server.kernel.ids import UserId
 from server.kernel.tasks import TaskOwner
 from signaling.tickets import TICKET_S
 from storage.api import Accounts
@@ -18,8 +17,6 @@ from storage.api import Accounts
 MOST = 10_000
 """Users whose revocation a media process that starts is told: the last ones."""
 AGAIN_S = 5.0
-
-log = get_logger(__name__)
 
 
 class Relays(Protocol):
@@ -47,19 +44,12 @@ class Revoking:
         self._tasks = tasks
         self._again_s = again_s
 
-    def sessions_ended(self, session_ids: Collection[SessionId]) -> None:
-        """At whichever node."""
-        self._tasks.start(self._revoke(tuple(session_ids)), "revoking")
+    def user_out(self, user_id: UserId) -> None:
+        """His last login has ended now. To be called at every node."""
+        self._tell(user_id, self._clock.now_ms())
 
     def _started(self) -> None:
         self._tasks.start(self._revoke_again(), "revoking")
-
-    async def _revoke(self, session_ids: Collection[SessionId]) -> None:
-        try:
-            for user_id in await self._logged_out(session_ids):
-                self._tell(user_id, self._clock.now_ms())
-        except Unavailable:
-            log.warning("relays.not_revoked", sessions=len(session_ids))
 
     async def _revoke_again(self) -> None:
         while True:
@@ -76,16 +66,3 @@ class Revoking:
 
     def _tell(self, user_id: UserId, ended_at: int) -> None:
         self._media.command(RevokeUser(user_id, ended_at // 1000 + TICKET_S))
-
-    async def _logged_out(self, session_ids: Collection[SessionId]) -> set[UserId]:
-        users = set()
-        for session_id in session_ids:
-            row = await self._accounts.session(session_id)
-            if row is not None:
-                users.add(row.user_id)
-        now = self._clock.now_ms()
-        return {
-            user_id
-            for user_id in users
-            if not any(one.is_open(now) for one in await self._accounts.sessions_of(user_id))
-        }

@@ -197,27 +197,25 @@ class Server:
             await self.calling.start(
                 self.chat, self.hub, self._leaving, cluster=cluster, with_media=self._with_media
             )
-        clock, accounts, tasks = self.clock, self.store.accounts, self.tasks
-        if self.calling.media is not None:
-            revoking = Revoking(self.calling.media, accounts, clock=clock, tasks=tasks)
-            self._follow_logouts(revoking.sessions_ended, cluster)
-        if self.calling.calls is not None:
-            logouts = Logouts(self.calling.calls, accounts, clock=clock, tasks=tasks)
-            self._follow_logouts(logouts.sessions_ended, cluster)
+        if self.calling.calls is not None or self.calling.media is not None:
+            self._follow_logouts(cluster)
 
-    def _follow_logouts(
-        self, follow: Callable[[Collection[SessionId]], None], cluster: ClusterPart | None
-    ) -> None:
+    def _follow_logouts(self, cluster: ClusterPart | None) -> None:
         """At this node and, in a cluster, at others."""
-        tell = self.accounts.sessions.on_ended
+        clock, accounts, tasks = self.clock, self.store.accounts, self.tasks
+        media, tell = self.calling.media, self.accounts.sessions.on_ended
+        logouts = Logouts(
+            accounts, calls=self.calling.calls, clock=clock, tasks=tasks,
+            relays=None if media is None else Revoking(media, accounts, clock=clock, tasks=tasks),
+        )  # fmt: skip
 
         def ended(session_ids: Collection[SessionId]) -> None:
             tell(session_ids)
-            follow(session_ids)
+            logouts.sessions_ended(session_ids)
 
         self.accounts.sessions.on_ended = ended
         if cluster is not None:
-            cluster.relay.wide.on_ended.append(follow)
+            cluster.relay.wide.on_ended.append(logouts.sessions_ended)
 
     def _make_app(self) -> web.Application:
         hub, config = self.hub, self.config

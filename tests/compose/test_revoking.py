@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from media.connections import RevokeUser
+from server.compose.logouts import Logouts
 from server.compose.revoking import Revoking
 from server.kernel.ids import SessionId, UserId
 from server.kernel.tasks import TaskOwner
@@ -40,12 +41,14 @@ async def house() -> AsyncIterator[House]:
 @pytest.fixture
 async def media(house: House) -> AsyncIterator[Media]:
     media, tasks = Media(), TaskOwner("revoking")
-    revoking = Revoking(media, house.store.accounts, clock=house.clock, tasks=tasks, again_s=0.01)
+    accounts, clock = house.store.accounts, house.clock
+    revoking = Revoking(media, accounts, clock=clock, tasks=tasks, again_s=0.01)
+    logouts = Logouts(accounts, calls=None, relays=revoking, clock=clock, tasks=tasks)
     tell = house.accounts.sessions.on_ended
 
     def ended(session_ids: list[SessionId]) -> None:
         tell(session_ids)
-        revoking.sessions_ended(session_ids)
+        logouts.sessions_ended(session_ids)
 
     house.accounts.sessions.on_ended = ended  # type: ignore[assignment]
     yield media
