@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from media.api import CallFailed, PeerConnected, PlaneStarted
@@ -60,9 +61,9 @@ class Happenings:
                 out.append(Rung(call.view(), (by.user_id,), call.ring_until_ms, at(by)))
             elif call.state == "active" or device is not None:
                 out.append(Told(call.view(), at(by)))
-        silent = [call for call in self._register.silent() if by.user_id not in call.users]
-        if silent:
-            calls = tuple((call.id, call.room_id) for call in silent[:OFFERED])
+        silent = (call for call in self._register.silent() if by.user_id not in call.users)
+        calls = tuple((call.id, call.room_id) for call in islice(silent, OFFERED))
+        if calls:
             out.append(Offered(by, calls))
         return out
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
 from server.kernel.ids import RoomId, UserId
 from signaling.call import Call
@@ -27,7 +28,8 @@ class Register:
         self._heap: list[tuple[float, str]] = []
         self._awaited: dict[str, float] = {}
         self._ended: dict[str, float] = {}
-        self._silent: set[str] = set()
+        self._silent: list[str] = []
+        """In order: many sockets come up between two calls that begin."""
 
     def __len__(self) -> int:
         """Calls that have not ended."""
@@ -59,9 +61,11 @@ class Register:
         """Those that he is in."""
         return [call for call in self.concerning(user_id) if user_id in call.users]
 
-    def silent(self) -> list[Call]:
-        """Those in rooms too large to ring, of whose members nothing is known; the newest first."""
-        return [self.calls[call_id] for call_id in sorted(self._silent, reverse=True)]
+    def silent(self) -> Iterator[Call]:
+        """Those in rooms too large to ring, of whose members nothing is known; the newest first, by
+        their ids.
+        """
+        return (self.calls[call_id] for call_id in reversed(self._silent))
 
     def done(self, call: Call, out: Sequence[Output], now: Moment) -> list[Output]:
         """`out` and what is to be kept of the call, with the indexes brought up to date."""
@@ -78,7 +82,7 @@ class Register:
             self._indexed[call.id] = concerned
             self._rooms[call.room_id] = call.id
             if not call.invited:
-                self._silent.add(call.id)
+                self._add_silent(call.id)
             self._await(call)
         return [*out, Saved(save(call))]
 
@@ -104,11 +108,21 @@ class Register:
             return
         for user_id in self._indexed.pop(call_id, ()):
             self._users[user_id].discard(call_id)
-        self._silent.discard(call_id)
+        self._drop_silent(call_id)
         self._awaited.pop(call_id, None)
         self._ended.pop(call_id, None)
         if self._rooms.get(call.room_id) == call_id:
             del self._rooms[call.room_id]
+
+    def _add_silent(self, call_id: str) -> None:
+        at = bisect_left(self._silent, call_id)
+        if self._silent[at : at + 1] != [call_id]:
+            self._silent.insert(at, call_id)
+
+    def _drop_silent(self, call_id: str) -> None:
+        at = bisect_left(self._silent, call_id)
+        if self._silent[at : at + 1] == [call_id]:
+            del self._silent[at]
 
     def _await(self, call: Call) -> None:
         when = call.deadline()
@@ -120,7 +134,7 @@ class Register:
 
     def _close(self, call: Call, now: Moment) -> None:
         self._indexed.pop(call.id, None)
-        self._silent.discard(call.id)
+        self._drop_silent(call.id)
         self._awaited.pop(call.id, None)
         if self._rooms.get(call.room_id) == call.id:
             del self._rooms[call.room_id]
