@@ -27,8 +27,11 @@ async def test_polling_opens_a_session(house):
     assert (status, text[0]) == (200, "0")
     assert opened.pop("sid")
     assert opened == {
-        "upgrades": ["websocket"], "pingInterval": 300, "pingTimeout": 200, "maxPayload": 1_000_000
-    }  # fmt: skip
+        "upgrades": ["websocket"],
+        "pingInterval": 25_000,
+        "pingTimeout": 20_000,
+        "maxPayload": 1_000_000,
+    }
 
 
 async def test_a_websocket_opens_a_session(house):
@@ -153,26 +156,28 @@ async def test_an_invalid_packet_closes_the_websocket(house):
 
 
 @pytest.mark.slow
-async def test_polling_lives_while_it_answers_pings(house):
-    query = await house.polls()
+async def test_polling_lives_while_it_answers_pings():
+    async with engine_house(ping_interval_s=0.1) as house:
+        query = await house.polls()
 
-    for _ in range(3):
-        assert await house.get(**query) == (200, "2")
-        assert await house.post("3", **query) == (200, "ok")
+        for _ in range(3):
+            assert await house.get(**query) == (200, "2")
+            assert await house.post("3", **query) == (200, "ok")
 
 
 @pytest.mark.slow
-async def test_a_client_that_answers_no_ping_is_closed(house):
-    query = await house.polls()
-    raw = await house.websocket()
-    await raw.frame()
+async def test_a_client_that_answers_no_ping_is_closed():
+    async with engine_house(ping_interval_s=0.1, ping_timeout_s=0.2) as house:
+        query = await house.polls()
+        raw = await house.websocket()
+        await raw.frame()
 
-    assert await raw.frame() == (0x81, b"2")
-    assert (await raw.frame())[0] == 0x88
+        assert await raw.frame() == (0x81, b"2")
+        assert (await raw.frame())[0] == 0x88
 
-    assert (await house.get(**query))[0] == 400
-    assert not house.engine.sockets
-    raw.close()
+        assert (await house.get(**query))[0] == 400
+        assert not house.engine.sockets
+        raw.close()
 
 
 async def test_a_polling_client_may_close(house):

@@ -8,24 +8,27 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-import tests.support.protocol_modes_socketio  # noqa: F401  adds its modes
-from tests.support.protocol_modes import MODES
+from server.hub.engineio.api import Options
+from tests.support.protocol_modes_socketio import socketio_mode
 
-WAIT_S = 2.0
+WAIT_S = 5.0
 
 
 @pytest.fixture
 async def port():
-    bound, stop = await MODES["socketio"]("127.0.0.1", 0)
+    bound, stop = await socketio_mode("127.0.0.1", 0, Options())
     yield bound
     await stop()
+
+
+def opening(port):
+    return connect(f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket")
 
 
 @pytest.fixture
 async def raw(port):
     """A WebSocket with Engine.IO opened and no namespace yet."""
-    url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-    async with connect(url) as websocket:
+    async with opening(port) as websocket:
         assert (await heard(websocket))[0] == "0"
         yield websocket
 
@@ -102,8 +105,13 @@ async def test_an_invalid_handshake_closes_the_connection(raw, packet):
     assert await closed(raw)
 
 
-async def test_silence_after_the_handshake_closes_the_connection(raw):
-    assert await closed(raw)
+async def test_silence_after_the_handshake_closes_the_connection():
+    port, stop = await socketio_mode("127.0.0.1", 0, Options(unauthenticated_s=0.1))
+
+    async with opening(port) as websocket:
+        assert await closed(websocket)
+
+    await stop()
 
 
 async def test_an_event_before_connect_closes_the_connection(raw):

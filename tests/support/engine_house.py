@@ -1,4 +1,6 @@
-"""A running engine with short limits, and raw connections to it."""
+"""A running engine, and raw connections to it. Its time limits are those of the product: whoever
+tests one asks for a short one.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,12 @@ from server.hub.engineio.api import Options
 from server.hub.engineio.engine import Engine
 from server.hub.transport.acceptor import Acceptor, HeadLimits
 from server.hub.transport.handover import Handover
-from tests.support.protocol_modes import (
-    PROTOCOL_OPTIONS,
-    EchoHandlers,
-    EchoSink,
-    serve_engine,
-)
+from tests.support.protocol_modes import EchoHandlers, EchoSink, serve_engine
 
 WAIT_S = 5.0
-SHORT = HeadLimits(head_bytes=4096, request_head_s=0.3)
+HEADS = HeadLimits(head_bytes=4096)
+BRIEF_HEADS = HeadLimits(head_bytes=4096, request_head_s=0.3)
+OPTIONS = Options(path="/engine.io/", allowed_origins=("*",), close_timeout_s=0.3)
 
 
 class EngineHouse:
@@ -143,17 +142,14 @@ def client_frame(
 
 @asynccontextmanager
 async def engine_house(
-    options: Options = PROTOCOL_OPTIONS,
-    handlers: EchoHandlers | None = None,
     *,
-    limits: HeadLimits = SHORT,
-    request_body_s: float = 0.3,
+    handlers: EchoHandlers | None = None,
+    limits: HeadLimits = HEADS,
+    request_body_s: float = 30.0,
     handover: Handover | None = None,
     **changed: object,
 ) -> AsyncIterator[EngineHouse]:
-    engine = Engine(
-        handlers or EchoHandlers(), replace(options, **{"close_timeout_s": 0.3, **changed})
-    )  # type: ignore[arg-type]
+    engine = Engine(handlers or EchoHandlers(), replace(OPTIONS, **changed))  # type: ignore[arg-type]
     acceptor = Acceptor(engine, None, limits=limits, handover=handover)
     port, stop = await serve_engine(
         engine,
@@ -170,7 +166,7 @@ async def engine_house(
 async def echo_house() -> AsyncIterator[int]:
     """Raw WebSocket echo; yields its port."""
     acceptor = Acceptor(
-        Engine(EchoHandlers(), Options(close_timeout_s=0.5)), None, limits=SHORT, echo=EchoSink
+        Engine(EchoHandlers(), Options(close_timeout_s=0.5)), None, limits=HEADS, echo=EchoSink
     )
     port = await acceptor.listen("127.0.0.1", 0)
     try:

@@ -20,6 +20,7 @@ from tests.support.protocol_modes import MODES, Stop, serve_engine
 SOCKETIO_OPTIONS = Options(
     ping_interval_s=0.3, ping_timeout_s=0.2, unauthenticated_s=1.0, allowed_origins=("*",)
 )
+"""Those that the official suite wants."""
 ROOM_OPTIONS = Options(unauthenticated_s=10.0, allowed_origins=("*",))
 ROOM = "room"
 AUTH_AFTER_S = 0.01
@@ -120,8 +121,10 @@ def stats(server: HubServer, metrics: HubMetrics) -> dict[str, Any]:
     }
 
 
-async def socketio_mode(host: str, port: int) -> tuple[int, Stop]:
-    server = HubServer(SOCKETIO_OPTIONS)
+async def socketio_mode(
+    host: str, port: int, options: Options = SOCKETIO_OPTIONS
+) -> tuple[int, Stop]:
+    server = HubServer(options)
     add_suite_handlers(server)
     return await _serve(server, host, port)
 

@@ -56,9 +56,7 @@ async def workers(folder: Path):
     """Two of them: a session is opened at the first, its requests go to the second."""
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(
-                engine_house(handover=Handover(folder), ping_interval_s=25.0, ping_timeout_s=20.0)
-            )
+            await stack.enter_async_context(engine_house(handover=Handover(folder)))
             for _ in range(2)
         ]
 

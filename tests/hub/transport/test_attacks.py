@@ -7,6 +7,7 @@ import pytest
 from server.hub.transport.acceptor import HeadLimits
 from server.kernel.peer import TrustedProxies
 from tests.support.engine_house import (
+    BRIEF_HEADS,
     RawSocket,
     client_frame,
     engine_house,
@@ -19,7 +20,7 @@ POLL = {"EIO": "4", "transport": "polling"}
 
 @pytest.fixture
 async def house():
-    async with engine_house(ping_interval_s=25.0, ping_timeout_s=20.0) as running:
+    async with engine_house() as running:
         yield running
 
 
@@ -90,38 +91,41 @@ async def test_oversize_posts_without_a_body_leave_no_task(house):
 
 
 @pytest.mark.slow
-async def test_a_body_that_does_not_come_ends_the_request(house):
-    query = await house.polls()
-    raw = await RawSocket.connected(house.port)
+async def test_a_body_that_does_not_come_ends_the_request():
+    async with engine_house(request_body_s=0.3) as house:
+        query = await house.polls()
+        raw = await RawSocket.connected(house.port)
 
-    raw.write(post_head(house, query, 1000) + b"4half")
+        raw.write(post_head(house, query, 1000) + b"4half")
 
-    assert " 408 " in await raw.head()
-    await raw.rest()
-    raw.close()
+        assert " 408 " in await raw.head()
+        await raw.rest()
+        raw.close()
 
 
 @pytest.mark.slow
-async def test_two_hundred_half_sent_heads_are_gone_after_the_limit(house):
-    raws = [await RawSocket.connected(house.port) for _ in range(200)]
+async def test_two_hundred_half_sent_heads_are_gone_after_the_limit():
+    async with engine_house(limits=BRIEF_HEADS) as house:
+        raws = [await RawSocket.connected(house.port) for _ in range(200)]
 
-    for raw in raws:
-        raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
-    ended = await asyncio.gather(*(raw.rest() for raw in raws), return_exceptions=True)
+        for raw in raws:
+            raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        ended = await asyncio.gather(*(raw.rest() for raw in raws), return_exceptions=True)
 
     assert all(end == b"" or isinstance(end, ConnectionError) for end in ended)
 
 
 @pytest.mark.slow
-async def test_a_half_sent_second_head_is_gone_after_the_limit_too(house):
-    raw = await RawSocket.connected(house.port)
-    raw.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
-    await raw.head()
+async def test_a_half_sent_second_head_is_gone_after_the_limit_too():
+    async with engine_house(limits=BRIEF_HEADS) as house:
+        raw = await RawSocket.connected(house.port)
+        raw.write(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        await raw.head()
 
-    raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        raw.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
 
-    await raw.rest()
-    raw.close()
+        await raw.rest()
+        raw.close()
 
 
 async def test_a_head_over_the_limit_is_431(house):
