@@ -9,6 +9,7 @@ import { Hubbub, MemoryOutboxStore, MemorySessionStore } from "@hubbub/client";
 
 import { FakeServer, FakeTransport } from "../../js/test/fake_server";
 import { App } from "../src/app";
+import { Drafts } from "../src/drafts";
 import "../src/styles.css";
 
 const server = new FakeServer();
@@ -47,10 +48,11 @@ const fetch = async (input: unknown, init?: RequestInit): Promise<Response> => {
 };
 const transport = new FakeTransport(server, "alice");
 const client = new Hubbub({ transport, fetch, outbox: new MemoryOutboxStore(), sessions: new MemorySessionStore() });
+const drafts = new Drafts(sessionStorage, () => client.me?.id);
 Object.assign(globalThis, { preview: { server, transport, client } });
 
-if (location.search === "?out") render(<App client={client} fragment={{}} />, document.getElementById("app")!);
+if (location.search === "?out") render(<App client={client} drafts={drafts} fragment={{}} />, document.getElementById("app")!);
 else {
   await client.logIn({ username: "alice", password: "" });
-  render(<App client={client} fragment={{}} />, document.getElementById("app")!);
+  render(<App client={client} drafts={drafts} fragment={{}} />, document.getElementById("app")!);
 }

@@ -5,6 +5,7 @@ import { asHubbubError, type Hubbub } from "@hubbub/client";
 import { Auth } from "./auth";
 import { Chat } from "./chat";
 import { ClientContext } from "./client";
+import { DraftsContext, type Drafts } from "./drafts";
 import type { Fragment } from "./fragment";
 
 const ENDED: Record<string, string> = {
@@ -16,7 +17,13 @@ const ENDED: Record<string, string> = {
 
 type Stage = "starting" | "out" | "in";
 
-export function App({ client, fragment }: { client: Hubbub; fragment: Fragment }) {
+interface AppProps {
+  client: Hubbub;
+  drafts: Drafts;
+  fragment: Fragment;
+}
+
+export function App({ client, drafts, fragment }: AppProps) {
   const [stage, setStage] = useState<Stage>("starting");
   const [notice, setNotice] = useState("");
 
@@ -39,7 +46,9 @@ export function App({ client, fragment }: { client: Hubbub; fragment: Fragment }
   return (
     <ClientContext.Provider value={client}>
       {stage === "in" ? (
-        <Chat />
+        <DraftsContext.Provider value={drafts}>
+          <Chat />
+        </DraftsContext.Provider>
       ) : (
         <Auth invite={fragment.invite} notice={notice} onDone={() => setStage("in")} />
       )}

@@ -7,6 +7,6 @@ import "./styles.css";
 import "./calls/calls.css";
 
 const fragment = takeFragment();
-const client = createClient(fragment.login !== undefined);
+const { client, drafts } = createClient(fragment.login !== undefined);
 
-render(<App client={client} fragment={fragment} />, document.getElementById("app")!);
+render(<App client={client} drafts={drafts} fragment={fragment} />, document.getElementById("app")!);

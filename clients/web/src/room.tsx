@@ -5,6 +5,7 @@ import { asHubbubError, type Hubbub, type Message, type Room } from "@hubbub/cli
 import { CallBanner, CallButtons } from "./calls/buttons";
 import { useClient } from "./client";
 import { Composer } from "./composer";
+import { placeOf, useDrafts } from "./drafts";
 import { listNames, nameOf, otherId, shortTime, titleOf } from "./format";
 import { Members } from "./members";
 import { Avatar, IconButton, Problem } from "./parts";
@@ -60,7 +61,7 @@ export function RoomView({ roomId, onBack, onPeople }: RoomViewProps) {
 
 /** Messages and the composer under them: the main line, or one thread. */
 function Conversation(props: { room: Room; thread?: number; onThread?: (seq: number) => void }) {
-  const [reply, setReply] = useState<Message>();
+  const drafts = useDrafts();
   const [editing, setEditing] = useState<Message>();
   const { room, thread } = props;
   const mayWrite = room.kind !== "broadcast" || room.role !== "member" || thread !== undefined;
@@ -71,25 +72,13 @@ function Conversation(props: { room: Room; thread?: number; onThread?: (seq: num
         thread={thread}
         onReply={(message) => {
           setEditing(undefined);
-          setReply(message);
+          drafts.change(placeOf(room.id, thread), { reply: message.seq });
         }}
-        onEdit={(message) => {
-          setReply(undefined);
-          setEditing(message);
-        }}
+        onEdit={setEditing}
         onThread={props.onThread}
       />
       {mayWrite ? (
-        <Composer
-          roomId={room.id}
-          thread={thread}
-          reply={reply}
-          editing={editing}
-          onDone={() => {
-            setReply(undefined);
-            setEditing(undefined);
-          }}
-        />
+        <Composer roomId={room.id} thread={thread} editing={editing} onEdited={() => setEditing(undefined)} />
       ) : (
         <p class="hint pad">Only the owner and the admins write here.</p>
       )}

@@ -8,6 +8,7 @@ import { useCallHistory } from "./calls/past/history";
 import { recordWords, type CallRecord } from "./calls/words";
 import type { DialogName } from "./chat";
 import { useClient } from "./client";
+import { placeOf, useDrafts } from "./drafts";
 import { listNames, nameOf, otherId, shortTime, titleOf } from "./format";
 import { Avatar, Icon, IconButton } from "./parts";
 
@@ -86,6 +87,9 @@ interface RoomRowProps {
 
 function RoomRow(props: RoomRowProps) {
   const { client, room } = props;
+  // That of the open room is before one's eyes, and what is new goes before what is old.
+  const waiting = !props.selected && room.unread === 0 && !props.missed;
+  const draft = useDrafts().of(placeOf(room.id)).text.trim().slice(0, 200);
   const title = titleOf(client, room);
   const other = otherId(room, client.me?.id);
   const preview = client.preview(room.id);
@@ -106,7 +110,9 @@ function RoomRow(props: RoomRowProps) {
             {(call ?? preview) && <time class="room-time">{shortTime((call ?? preview)!.at)}</time>}
           </span>
           <span class="room-line">
-            <span class={`room-preview${props.missed ? " missed" : ""}`}>{previewText(client, room, call)}</span>
+            <span class={`room-preview${props.missed ? " missed" : ""}`}>
+              {previewText(client, room, { call, draft: waiting ? draft : "" })}
+            </span>
             <CallMark client={client} roomId={room.id} />
             {room.mentions > 0 && (
               <span class="badge mention" title="You were mentioned">
@@ -126,11 +132,18 @@ function RoomRow(props: RoomRowProps) {
   );
 }
 
-function previewText(client: Hubbub, room: Room, call: CallRecord | undefined) {
+function previewText(client: Hubbub, room: Room, { call, draft }: { call: CallRecord | undefined; draft: string }) {
   const typing = client.people.typingIn(room.id);
   if (typing.length > 0) {
     const names = typing.map((id) => nameOf(client.people.user(id)));
     return <em class="typing-words">{room.kind === "direct" ? "typing …" : `${listNames(names)} typing …`}</em>;
+  }
+  if (draft !== "") {
+    return (
+      <>
+        <span class="draft-words">Draft:</span> {draft}
+      </>
+    );
   }
   if (call) return recordWords(call, client.me?.id);
   const preview = client.preview(room.id);
