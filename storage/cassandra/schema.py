@@ -111,7 +111,7 @@ class Schema:
         await self._change(
             f"CREATE TABLE IF NOT EXISTS {name}.schema_steps (part tinyint, number int, "
             "compatible_from int, owner text, PRIMARY KEY (part, number)) "
-            f"WITH ID = {uuid.uuid5(ID_SPACE, name)}"
+            f"WITH ID = {uuid.uuid5(ID_SPACE, name)} AND speculative_retry = '150ms'"
         )
         await self._agreed()
 

@@ -63,6 +63,20 @@ async def test_a_program_lives_with_later_steps_until_one_says_otherwise() -> No
         await open_cassandra(config, clock=System())
 
 
+async def test_a_coordinator_that_has_read_nothing_yet_asks_another_replica_as_soon() -> None:
+    """A percentile of the reads before is none without reads: then it is 2.5 s."""
+    config = new_keyspace()
+
+    await (await open_cassandra(config, clock=System())).close()
+
+    policies = run(
+        config,
+        "SELECT speculative_retry FROM system_schema.tables "
+        f"WHERE keyspace_name = '{config.keyspace}'",
+    )
+    assert {policy for (policy,) in policies} == {b"150ms"}
+
+
 async def test_a_name_that_is_no_keyspace_is_refused() -> None:
     with pytest.raises(CassandraError, match=r"cassandra\.keyspace"):
         await open_cassandra(shared_config("drop; table"), clock=System())

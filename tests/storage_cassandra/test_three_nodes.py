@@ -71,7 +71,7 @@ class Load:
 
 
 async def all_rows(log: CassandraLog, room_id: RoomId) -> list[Event]:
-    """Reads may be refused until the others have convicted the dead node; appends not."""
+    """A machine that is busy with three nodes may refuse a read at first."""
     for _ in range(4):
         try:
             rows, _ = await log.read(room_id, limit=10_000, max_bytes=10**8)
