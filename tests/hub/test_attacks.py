@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 
 import pytest
 
@@ -60,15 +61,14 @@ async def test_a_client_that_answers_acks_with_nothing_read_is_cut_too(house):
 async def test_20_messages_of_924_kb_do_not_stall_the_loop(house):
     huge = '421["free",{"value":"' + "x" * 924_000 + '"}]'
     attacker, bob = await house.joins("mallory"), await house.joins("bob")
-    loop = asyncio.get_running_loop()
     worst = 0.0
 
     async def watches():
         nonlocal worst
         while True:
-            before = loop.time()
+            before = time.thread_time()
             await bob.emit("free", {})
-            worst = max(worst, loop.time() - before)
+            worst = max(worst, time.thread_time() - before)
 
     watch = asyncio.ensure_future(watches())
     for _ in range(20):
@@ -77,7 +77,9 @@ async def test_20_messages_of_924_kb_do_not_stall_the_loop(house):
 
     watch.cancel()
     assert codes == ["too_large"] * 20
-    assert worst < 0.25  # attacker, victim and server share this loop; alone the server takes 2 ms
+    # Of the processor, as others use the machine too. Attacker, victim and server share this loop;
+    # alone the server takes 2 ms.
+    assert worst < 0.25
     await attacker.leaves()
     await bob.leaves()
 

@@ -6,6 +6,7 @@ import json
 import pytest
 import socketio
 
+from server.kernel.clock import Virtual
 from server.kernel.ids import RoomId, SessionId, UserId
 from tests.support.hub_house import GARDEN, Told, hub_house, small_config
 from tests.support.waiting import until
@@ -59,7 +60,7 @@ async def test_a_socket_without_login_is_closed():
 
 
 async def test_connects_of_one_user_are_limited():
-    async with hub_house(small_config(connect_per_s=2)) as house:
+    async with hub_house(small_config(connect_per_s=2), clock=Virtual()) as house:
         members = [await house.joins("alice"), await house.joins("alice")]
         third = await house.knocks()
 

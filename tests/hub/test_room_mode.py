@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import aiohttp
 import pytest
@@ -96,13 +97,15 @@ async def test_a_member_that_never_reads_is_cut_while_the_other_hears_all(room):
 async def test_20_messages_of_924_kb_come_back_and_stall_nothing_for_long(room):
     member = await room.joins()
     huge = '421["echo","' + "x" * 924_000 + '"]'
-    await room.stats()
+    worst = 0.0
 
     for _ in range(20):
+        before = time.thread_time()
         await member.send(huge)
         assert len(await member.hear()) > 924_000
+        worst = max(worst, time.thread_time() - before)
 
-    assert (await room.stats())["lag_max"] < 150  # this process is the client too
+    assert worst < 0.15  # of the processor; this loop is the client's too
     await member.leaves()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.hub.spending import SELDOM_S, Spending
-from server.kernel.clock import System, Virtual
+from server.kernel.clock import Virtual
 from server.kernel.ids import NodeId
 from server.kernel.limits import Buckets
 from server.kernel.tasks import TaskOwner
@@ -78,10 +78,10 @@ async def test_while_the_shared_store_is_away_each_node_counts_alone() -> None:
 
 
 async def test_what_a_user_sent_at_one_node_is_refused_at_another() -> None:
-    clock, tasks = System(), TaskOwner("test")
+    clock, tasks = Virtual(), TaskOwner("test")
     cluster = MemoryCluster(clock)
     limits = small_config(send_per_s=1, send_burst=3)
-    async with hub_house(limits) as one, hub_house(limits) as other:
+    async with hub_house(limits, clock=clock) as one, hub_house(limits, clock=clock) as other:
         for number, house in enumerate((one, other)):
             house.hub.share_limits(cluster.open(NodeId(f"n{number}")).limits, tasks)
         here, there = await one.joins("alice:one"), await other.joins("alice:two")
@@ -101,10 +101,10 @@ async def test_what_a_user_sent_at_one_node_is_refused_at_another() -> None:
 
 
 async def test_connects_of_a_user_and_of_an_address_count_at_all_nodes() -> None:
-    tasks = TaskOwner("test")
-    cluster = MemoryCluster(System())
+    clock, tasks = Virtual(), TaskOwner("test")
+    cluster = MemoryCluster(clock)
     limits = small_config(connect_per_s=2, connect_address_per_s=3)
-    async with hub_house(limits) as one, hub_house(limits) as other:
+    async with hub_house(limits, clock=clock) as one, hub_house(limits, clock=clock) as other:
         for number, house in enumerate((one, other)):
             house.hub.share_limits(cluster.open(NodeId(f"n{number}")).limits, tasks)
 

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from server.hub.hub import Hub
+from server.kernel.clock import Clock
 from server.kernel.config import Config, Limits
 from server.kernel.config import Hub as HubRules
 from server.kernel.errors import Conflict, Unauthorized
@@ -78,13 +79,13 @@ async def free(ctx: Context, cmd: Free, house: House) -> dict[str, object]:
 class House:
     """Behind the hub: rooms by user, a `say` that is stored a turn later and then announced."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
         self.rooms: dict[str, Collection[RoomId]] = {}
         self.gate = asyncio.Event()
         self.loading: asyncio.Event | None = None
         self.loads = 0
         self.told: list[tuple[str, str]] = []
-        self.hub = Hub(config, authenticate=self.authenticate, observers=[self])
+        self.hub = Hub(config, authenticate=self.authenticate, observers=[self], clock=clock)
         self.hub.mount(events.bind(self))
         self.port = 0
 
@@ -200,8 +201,10 @@ def small_config(hub: HubRules | None = None, **limits: Any) -> Config:
 
 
 @asynccontextmanager
-async def hub_house(config: Config | None = None) -> AsyncIterator[House]:
-    house = House(config or small_config())
+async def hub_house(
+    config: Config | None = None, *, clock: Clock | None = None
+) -> AsyncIterator[House]:
+    house = House(config or small_config(), clock)
     house.port, stop = await serve_engine(house.hub.engine, "127.0.0.1", 0)
     await house.hub.start()
     try:

@@ -1,6 +1,7 @@
 """Hostile and clumsy clients: each costs little, ends in time and leaves nothing behind."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -231,18 +232,19 @@ async def test_big_messages_of_one_client_stall_nobody(house):
     noisy, quiet = await house.websocket(), await house.websocket()
     await noisy.frame()
     await quiet.frame()
-    loop, worst = asyncio.get_running_loop(), 0.0
+    worst = 0.0
     frame = client_frame("4" + "x" * 900_000)
     noisy.write(frame * 20)
     reading = asyncio.create_task(drain(noisy, 20))
 
     while not reading.done():
-        started = loop.time()
+        started = time.thread_time()
         quiet.write(client_frame("4ping"))
         await quiet.frame()
-        worst = max(worst, loop.time() - started)
+        worst = max(worst, time.thread_time() - started)
 
-    assert worst < 0.5  # loose: the figure itself is measured in the benchmark
+    # Of the processor. Loose: the figure itself is measured in the benchmark.
+    assert worst < 0.5
     noisy.close()
     quiet.close()
 
