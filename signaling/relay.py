@@ -311,6 +311,8 @@ class CallRelay:
         future = self._asked.get(reply.number)
         if future is None or future.done():
             return
+        if reply.call is not None:  # older states are not to wait for companions, behind the answer
+            self._hub.flush(reply.call.room_id)
         try:
             future.set_result(frames.answer_of(reply))
         except AppError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,33 @@ async def test_it_rings_and_is_accepted_at_another_node(
     assert max_.states(bob)[-1] == ("active", None)
     assert nina.states(tablet)[-1] == ("active", "answered_elsewhere")
     assert cluster.running() == {"laura": ["duo"]}
+
+
+async def test_an_answer_of_another_node_does_not_overtake_states_that_wait_for_companions(
+    nodes: list[CallsNode], talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub sends what comes for a busy room a little later, its answers at once."""
+    laura, max_, _ = nodes
+    alice, bob, call_id = talk
+    to_room, waiting = max_.outlet.to_room, list[Callable[[], None]]()
+
+    def waits(*args: Any, **kwargs: Any) -> None:
+        waiting.append(partial(to_room, *args, **kwargs))
+
+    def flush(room_id: RoomId) -> None:
+        for deliver in waiting:
+            deliver()
+        waiting.clear()
+
+    monkeypatch.setattr(max_.outlet, "to_room", waits)
+    monkeypatch.setattr(max_.outlet, "flush", flush)
+
+    await laura.asks(alice, "call:mute", call_id=call_id, track_id="mic", muted=True)
+    answered = await max_.asks(bob, "call:accept", call_id=call_id)
+
+    heard = [state["call"] for state in max_.socket(bob).named("call:state")]
+    assert heard[-1]["revision"] == answered["call"]["revision"]
+    assert heard[-1]["participants"][0]["tracks"][0]["muted"] is True
 
 
 async def test_signals_cross_nodes_in_the_order_sent(nodes: list[CallsNode], talk: Talk) -> None:
