@@ -839,6 +839,26 @@ describe("quality", () => {
     expect(last.map(({ ms }) => Math.floor(ms / 1_000))).toEqual([10, 5]);
   });
 
+  it("packets that flow while the server is away are no outage, those that do not are", async () => {
+    const house = new House();
+    const { alice, hers } = await house.call("audio");
+    await house.clock.pass(3_000);
+    alice.line.cut();
+    await house.clock.pass(4_000);
+    const whileAway = [hers.phase, hers.quality.level];
+    alice.line.plug();
+    await house.clock.pass(5_000);
+    house.network.cut();
+    await house.clock.pass(4_000);
+    house.network.mend();
+    await house.clock.pass(12_000);
+
+    const windows = reportsOf(house, "alice").flatMap((body) => body["windows"] as { reconnecting_ms: number }[]);
+    expect(whileAway).toEqual(["reconnecting", 4]);
+    expect(windows[0]!.reconnecting_ms).toBe(0);
+    expect(windows[1]!.reconnecting_ms).toBeGreaterThan(1_000);
+  });
+
   it("a server that keeps no record is not told", async () => {
     const house = new House();
     house.server.fetch = new Proxy(house.server.fetch, {

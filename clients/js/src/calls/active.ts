@@ -67,7 +67,7 @@ export class JoinedCall implements ActiveCall {
     this.monitor = new Monitor(joined.call.id, settings.reports, parts, {
       primary: () => this.primary(),
       peers: () => [...this.peers.values()],
-      reconnecting: () => this.phase === "reconnecting",
+      reconnecting: () => !this.over && this.connectedAt !== undefined && this.isCut,
       online: () => this.line.online,
       renew: () => this.renew(),
       changed: () => this.changed(),
@@ -106,9 +106,13 @@ export class JoinedCall implements ActiveCall {
     if (this.over) return "ended";
     if (this.call.state === "ringing") return this.line.online ? "ringing" : "reconnecting";
     if (this.connectedAt === undefined) return "connecting";
+    return this.line.online && !this.isCut ? "connected" : "reconnecting";
+  }
+
+  /** No packets come. They may well come while the server cannot be reached. */
+  private get isCut(): boolean {
     const peer = this.primary();
-    if (!this.line.online || !peer || this.monitor.isAiling(peer)) return "reconnecting";
-    return peer.connected ? "connected" : "reconnecting";
+    return !peer?.connected || this.monitor.isAiling(peer);
   }
 
   get problem(): string | undefined {

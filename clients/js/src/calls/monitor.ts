@@ -19,9 +19,9 @@ export interface MonitorListener {
   /** The one whose quality is told. */
   primary(): Peer | undefined;
   peers(): readonly Peer[];
-  /** Also when only the server is lost. */
+  /** Packets came, and come no more. */
   reconnecting(): boolean;
-  /** The server can be reached. */
+  /** The server can be reached: without it packets may go on. */
   online(): boolean;
   /** Ask the server anew where its relays are. */
   renew(): Promise<void>;

@@ -32,7 +32,7 @@ export function useWatch(call: ActiveCall | undefined): void {
     const timer = setInterval(() => {
       if (call.connectedAt === undefined || call.phase === "ended") return;
       memory.seenMs += LOOK_MS;
-      if (call.phase === "reconnecting" || call.quality.level <= 1) memory.badMs += LOOK_MS;
+      if (call.quality.level <= 1) memory.badMs += LOOK_MS;
     }, LOOK_MS);
     return () => clearInterval(timer);
   }, [call]);
