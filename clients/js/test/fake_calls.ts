@@ -20,6 +20,8 @@ export class FakeSwitchboard {
   readonly calls = new Map<string, Call>();
   /** Every signal that was carried: `from to type`. */
   readonly carried: string[] = [];
+  /** Devices in a call; more with an SFU. */
+  places = 2;
   readonly reports: { by: string; path: string; body: Record<string, unknown> }[] = [];
   private readonly here = new Map<string, Here>();
 
@@ -99,6 +101,7 @@ export class FakeSwitchboard {
     }
     const older = call.participants.find(({ user_id }) => user_id === line.userId);
     if (older && !takeOver) throw refusal("conflict");
+    if (!older && call.participants.length >= this.places) throw refusal("unavailable");
     this.enter(line, call);
     if (older) this.replace(call, older.device_id);
     if (call.state === "ringing" && line.userId !== call.started_by) call.state = "active";

@@ -26,6 +26,7 @@ const TYPES: Record<string, string> = {
 export class FakeServer {
   /** Where calls are wanted. */
   calls: FakeSwitchboard | undefined;
+  features = ["calls", "call_quality"];
   /** Reports on calls arrive, but are not answered. */
   reportsHang = false;
   readonly log: LogEvent[] = [];
@@ -139,7 +140,7 @@ export class FakeServer {
       return Response.json(this.session(username, device_id), { status: 201 });
     }
     if (url.pathname === "/api/v1/server") {
-      return Response.json({ now: this.now, features: this.calls ? ["calls", "call_quality"] : [] });
+      return Response.json({ now: this.now, features: this.calls ? this.features : [] });
     }
     if (this.calls && url.pathname.endsWith("/quality")) {
       const body = JSON.parse(String(init?.body)) as Record<string, unknown>;

@@ -5,6 +5,7 @@ import { JoinedCall } from "./active.js";
 import { CallBook } from "./book.js";
 import type { TabChannel } from "./environment.js";
 import type { CallParts, Me } from "./parts.js";
+import { hasPlace } from "./places.js";
 import { Reloads } from "./reloads.js";
 import {
   type ActiveCall,
@@ -27,6 +28,8 @@ const MAX_OWED = 20;
 export class Calls implements CallsApi {
   current: JoinedCall | undefined;
   private features: readonly string[] | undefined;
+  /** The server has said what it offers since the line came up. */
+  private heardOffer = false;
   private readonly book: CallBook;
   private readonly reloads: Reloads;
   private readonly tabs: TabChannel | undefined;
@@ -76,11 +79,16 @@ export class Calls implements CallsApi {
     return this.book.inRoom(roomId);
   }
 
+  hasPlace(call: Call): boolean {
+    return hasPlace(call, this.me()?.userId, this.features ?? []);
+  }
+
   start(roomId: string, media: CallMedia, choice: MediaChoice = {}): Promise<ActiveCall> {
     return this.join(choice, async (me) => {
       const joined = await this.parts.transport.request("call:start", { room_id: roomId, media });
       if (isIn(joined.call, me) || joined.call.state === "ended") return joined;
       // One runs that this device may not just enter.
+      if (!joined.call.participants.some(({ user_id }) => user_id === me.userId)) throw full();
       const text = "You are in this call with another device: take it over, or go on there.";
       throw new Conflict({ code: "conflict", text, data: { call_id: joined.call.id } });
     });
@@ -117,14 +125,15 @@ export class Calls implements CallsApi {
 
   // ---- what the client tells -----------------------------------------------------------------------
 
-  /** The server has said what it offers. */
+  /** False: ask the server what it offers; after a time away it may be a newer one. */
   get informed(): boolean {
-    return this.features !== undefined;
+    return this.heardOffer;
   }
 
   /** `features` of the server. */
   offered(features: readonly string[]): void {
     this.features = features;
+    this.heardOffer = true;
     if (this.parts.transport.connected) this.comeBack();
     this.changed();
   }
@@ -143,6 +152,7 @@ export class Calls implements CallsApi {
   }
 
   disconnected(): void {
+    this.heardOffer = false;
     this.current?.disconnected();
   }
 
@@ -261,6 +271,11 @@ export class Calls implements CallsApi {
       this.changed();
     }, next - serverClock.now());
   }
+}
+
+function full(): HubbubError {
+  const text = "This call has as many people as the server connects: try again when one of them has left.";
+  return new HubbubError({ code: "unavailable", text });
 }
 
 function isIn(call: Call, { deviceId }: Me): boolean {

@@ -139,8 +139,10 @@ export interface CallsApi {
   readonly current: ActiveCall | undefined;
   /** Who calls, the newest last; a device in a call hears of others here too. */
   readonly ringing: readonly Ringing[];
-  /** The running call of a room, if there is one: it may be joined. */
+  /** The running call of a room, if there is one. */
   inRoom(roomId: string): Call | undefined;
+  /** Whether a running call has a place for this person; else `accept` is refused, until somebody leaves. */
+  hasPlace(call: Call): boolean;
   start(roomId: string, media: CallMedia, choice?: MediaChoice): Promise<ActiveCall>;
   /** Answer, join a running call, or with `takeOver` bring mine from another device to this one. */
   accept(callId: string, choice?: MediaChoice, takeOver?: boolean): Promise<ActiveCall>;

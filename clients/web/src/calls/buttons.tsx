@@ -7,14 +7,17 @@ import { listNames, nameOf, titleOf } from "../format";
 import { Icon, IconButton } from "../parts";
 import { useServerNow } from "./clock";
 import { useDesk } from "./desk";
-import { clockOf, kindOf } from "./words";
+import { clockOf, FULL, kindOf } from "./words";
 
 /** Not drawn where nobody could be called: alone with oneself, or a room where one only reads. */
 export function CallButtons({ client, room }: { client: Hubbub; room: Room }) {
   const desk = useDesk();
   if (!mayCall(client, room)) return null;
   const running = client.calls.inRoom(room.id);
-  if (running && running.state !== "ended") return <RunningButton client={client} call={running} />;
+  if (running && running.state !== "ended") {
+    // The banner below says who talks, and why one cannot join.
+    return client.calls.hasPlace(running) ? <RunningButton client={client} call={running} /> : null;
+  }
   const title = titleOf(client, room);
   return (
     <span class="call-buttons">
@@ -27,6 +30,13 @@ export function CallButtons({ client, room }: { client: Hubbub; room: Room }) {
 function mayCall(client: Hubbub, room: Room): boolean {
   if (room.kind === "direct") return room.user_ids?.some((id) => id !== client.me?.id) ?? false;
   return room.kind !== "broadcast" || room.role !== "member";
+}
+
+/** Why this person cannot come into a call that runs; undefined: he can. */
+function closedBecause(client: Hubbub, call: Call): string | undefined {
+  const room = client.room(call.room_id);
+  if (room && !mayCall(client, room)) return "Only the owner and the admins call here.";
+  return client.calls.hasPlace(call) ? undefined : FULL;
 }
 
 function RunningButton({ client, call }: { client: Hubbub; call: Call }) {
@@ -65,6 +75,7 @@ export function CallBanner({ roomId }: { roomId: string }) {
   const here = current?.id === call?.id && current?.phase !== "ended";
   if (!call || here || call.state === "ended" || ringing.some((one) => one.call.id === call.id)) return null;
   const mine = elsewhere(client, call);
+  const closed = closedBecause(client, call);
   const names = [...new Set(call.participants.map(({ user_id }) => user_id))].map((id) =>
     id === client.me?.id ? "you" : nameOf(client.people.user(id)),
   );
@@ -76,10 +87,13 @@ export function CallBanner({ roomId }: { roomId: string }) {
           ? `You are in this call ${mine === "tab" ? "in another tab" : "with another device"}`
           : `A ${kindOf(call.media)} runs here${names.length > 0 ? `, with ${listNames(names)}` : ""}`}
         <span class="hint"> · {clockOf(now - call.started_at)}</span>
+        {closed && <span class="hint call-closed">{closed}</span>}
       </span>
-      <button type="button" class="primary" onClick={() => desk.answer(call.id, joinOf(client, call))}>
-        {mine ? `Move it to this ${mine}` : "Join"}
-      </button>
+      {!closed && (
+        <button type="button" class="primary" onClick={() => desk.answer(call.id, joinOf(client, call))}>
+          {mine ? `Move it to this ${mine}` : "Join"}
+        </button>
+      )}
     </div>
   );
 }

@@ -7,6 +7,7 @@ import { asHubbubError, type CallMedia, type Hubbub } from "@hubbub/client";
 
 import { askNotifications } from "./ringing/notify";
 import { choiceOf, prefer, preferences } from "./devices/preferences";
+import { FULL } from "./words";
 
 /** What will be done once the devices were looked at. */
 export interface Intent {
@@ -97,11 +98,14 @@ function actsOf(client: Hubbub, show: (change: Change) => void) {
     begin,
     call: (roomId: string, media: CallMedia) => {
       const { calls } = client;
+      const running = calls.inRoom(roomId);
       if (calls.current?.phase === "ended") calls.dismiss();
       if (!calls.available) show({ problem: calls.unavailableBecause ?? "" });
       else if (calls.current) {
         if (calls.current.roomId === roomId) show({ expanded: true });
         else show({ problem: "You are in another call. Hang up first." });
+      } else if (running && !calls.hasPlace(running)) {
+        show({ problem: `A call runs there already. ${FULL}` });
       } else if (preferences().checkFirst) show({ intent: { roomId, media } });
       else begin({ roomId, media });
     },

@@ -67,6 +67,9 @@ export function kindOf(media: CallMedia): string {
   return media === "video" ? "video call" : "call";
 }
 
+/** Said where a call runs that has no place left. */
+export const FULL = "This server connects two at a time: you can join when one of them has left.";
+
 const capital = (words: string) => words.charAt(0).toUpperCase() + words.slice(1);
 
 const UNANSWERED: Partial<Record<CallReason, string>> = {
