@@ -5,15 +5,27 @@ from __future__ import annotations
 IDLE_USERS = 10_000
 """Users without an allocation that are remembered, so that a new one brings no new burst."""
 
+KEYFRAME_BYTES = 125_000
+"""A large one of video, that comes at once, with what else is sent meanwhile."""
+PACKET_BYTES = 1_500
+
+
+def burst_of(bytes_per_s: float) -> float:
+    """What may pass at once: no second has more than the limit and this. A quarter of a second; of
+    a slow limit up to half a second, as far as a keyframe needs it, and a packet in any case.
+    """
+    keyframe, packet = min(bytes_per_s / 2, KEYFRAME_BYTES), min(bytes_per_s, PACKET_BYTES)
+    return max(bytes_per_s / 4, keyframe, packet)
+
 
 class Meter:
-    """A bucket of bytes that fills at `bps` and holds one second of it; 0: no limit."""
+    """A bucket of bytes that fills at `bps` and holds a burst; 0: no limit."""
 
-    __slots__ = ("_at", "_level", "bytes_per_s")
+    __slots__ = ("_at", "_burst", "_level", "bytes_per_s")
 
     def __init__(self, bps: int) -> None:
         self.bytes_per_s = bps / 8
-        self._level = self.bytes_per_s
+        self._burst = self._level = burst_of(self.bytes_per_s)
         self._at = float("-inf")
 
     def may_relay(self, size: int, now: float) -> bool:
@@ -22,8 +34,8 @@ class Meter:
         if not rate:
             return True
         level = self._level + (now - self._at) * rate
-        if level > rate:
-            level = rate
+        if level > self._burst:
+            level = self._burst
         self._at = now
         if level < size:
             self._level = level

@@ -58,7 +58,8 @@ class TurnSettings:
     allocations: int = 2_000
     user_allocations: int = 20
     user_bps: int = 20_000_000
-    """Both directions of all allocations of a user; 0: no limit."""
+    """Both directions of all allocations of a user; 0: no limit. In any second a quarter more may
+    pass, of limits below 4 Mbit/s up to half as much more (`media.turn.quotas.burst_of`)."""
     total_bps: int = 0
     permissions: int = 256
     """Of each allocation."""

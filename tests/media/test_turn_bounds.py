@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from media.turn import exchange as x
-from media.turn.quotas import IDLE_USERS, Users
+from media.turn.quotas import IDLE_USERS, Meter, Users
 from media.turn.settings import REALM_BYTES, RelayHost, TurnSettings
 from media.wire import attributes as a
 from media.wire.addresses import Address, decode_xor
@@ -199,16 +200,16 @@ def test_a_users_bandwidth_is_shared_by_all_allocations_and_both_ways() -> None:
         client.allocate()
         client.bind(0x4001)
 
-    # 10,000 bytes a second: ten packets of 1,000, in whatever direction.
+    # 10,000 bytes a second, half of them at once: five packets of 1,000, in whatever direction.
     passed = 0
     for _ in range(10):
         passed += len(first.channel(0x4001, bytes(990)))
         passed += len(second.hears(bytes(990)))
 
-    assert passed == 10
-    assert house.server.drops["bandwidth"] == 10
-    house.passes(0.5)
-    assert sum(len(first.channel(0x4001, bytes(990))) for _ in range(10)) == 5
+    assert passed == 5
+    assert house.server.drops["bandwidth"] == 15
+    house.passes(0.3)
+    assert sum(len(first.channel(0x4001, bytes(990))) for _ in range(10)) == 3
 
 
 def test_sends_and_data_count_for_the_bandwidth_too() -> None:
@@ -229,6 +230,45 @@ def test_the_bandwidth_of_all_has_a_limit_of_its_own() -> None:
         client.allocate()
         client.bind(0x4001)
         assert len(client.channel(0x4001, bytes(900))) == 1 - n
+
+
+@pytest.mark.parametrize(
+    ("bps", "most"), [(256_000, 1.51), (2_000_000, 1.51), (4_000_000, 1.26), (20_000_000, 1.26)]
+)
+def test_no_second_has_much_more_than_the_limit(bps: int, most: float) -> None:
+    meter, sent = Meter(bps), deque[float]()
+    for tick in range(3_000):  # of whoever sends all he can, three seconds long
+        now = tick / 1_000
+        while meter.may_relay(1_200, now):
+            sent.append(now)
+        while sent[0] <= now - 1.0:
+            sent.popleft()
+        assert len(sent) * 1_200 * 8 <= bps * most, now
+
+
+@pytest.mark.parametrize("bps", [64_000, 2_000_000, 20_000_000])
+@pytest.mark.parametrize("every_s", [0.001, 0.02, 0.1])
+def test_a_steady_stream_at_the_limit_loses_nothing(bps: int, every_s: float) -> None:
+    """Also when its packets come in lumps."""
+    meter, sent = Meter(bps), 0
+    for tick in range(1, int(5 / every_s)):
+        now = tick * every_s
+        while (sent + 160) * 8 <= bps * now:
+            assert meter.may_relay(160, now), now
+            sent += 160
+
+
+def test_a_keyframe_passes_at_once_beside_the_video_before_it() -> None:
+    meter = Meter(2_000_000)
+    for tick in range(250):  # five seconds of 1 Mbit/s
+        assert meter.may_relay(1_250, tick / 50)
+        assert meter.may_relay(1_250, tick / 50)
+
+    assert all(meter.may_relay(1_200, 5.0) for _ in range(84))  # 100 KB
+
+
+def test_a_whole_packet_passes_however_low_the_limit_is() -> None:
+    assert Meter(12_000).may_relay(1_500, 0.0)
 
 
 def test_ending_an_allocation_brings_no_new_burst() -> None:
