@@ -84,17 +84,20 @@ class Announcer:
 
 
 def encode_event(event: Event) -> RoomEvent:
-    """The two forms on the wire from one encoding: without `n`, the last member, and to others
-    without `client_id`, which stands before everything that a client wrote.
-    """
+    """The two forms on the wire from one encoding."""
+    return encoded_event(event.sender_id, event.client_id, encode_own(event))
+
+
+def encode_own(event: Event) -> bytes:
+    """For its sender: without `n`, the last member."""
     own = encode(event)
-    if event.n:
-        own = own[: own.rindex(b',"n":')] + b"}"
-    return encoded_event(event.sender_id, event.client_id, own)
+    return own[: own.rindex(b',"n":')] + b"}" if event.n else own
 
 
 def encoded_event(sender_id: UserId, client_id: str | None, own: bytes) -> RoomEvent:
-    """`own` as it was encoded, perhaps by another node."""
+    """`own` as it was encoded, perhaps by another node; to others it goes without `client_id`,
+    which stands before everything that a client wrote.
+    """
     if client_id is None:
         return RoomEvent(sender_id, own, own)
     public = own.replace(b',"client_id":"%b"' % client_id.encode(), b"", 1)

@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from server.chat import announce
+from server.chat.announce import encoded_event
+from server.chat.relay import teller
+from server.kernel.ids import UserId
+from server.kernel.outlet import RoomEvent
 from tests.support.chat_house import ROOMS, Person, make_room
 from tests.support.many_house import ManyHouse, open_many
 
@@ -39,6 +44,29 @@ async def test_a_message_reaches_members_at_every_node_once_and_in_order(many: M
     await many.settle()
 
     assert heard(alice, room) == heard(bob, room) == heard(carol, room) == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_what_others_see_of_a_message_is_cut_once_at_each_node(
+    many: ManyHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at the node that stored it."""
+    alice, bob = await people(many, "alice", "bob")
+    room = await make_room(alice, bob)
+    await many.settle()
+    cuts: list[bytes] = []
+
+    def cut(sender_id: UserId, client_id: str | None, own: bytes) -> RoomEvent:
+        cuts.append(own)
+        return encoded_event(sender_id, client_id, own)
+
+    monkeypatch.setattr(announce, "encoded_event", cut)
+    monkeypatch.setattr(teller, "encoded_event", cut)
+    await alice.says(room, "one")
+    await many.settle()
+
+    assert len(cuts) == len({alice.house, bob.house})
+    assert "client_id" in alice.socket.events(room)[-1]
+    assert "client_id" not in bob.socket.events(room)[-1]
 
 
 async def test_a_new_room_is_added_before_its_events_at_every_node(many: ManyHouse) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from server.chat.announce import encode_event, member_change
+from server.chat.announce import encode_own, member_change
 from server.chat.commands import Tell
 from server.chat.relay.dirty import DirtyMarks
 from server.chat.relay.forward import Forward
@@ -113,7 +113,7 @@ class Relay:
         """Tell all nodes, this one included, in the order of the log."""
         room_id = state.room_id
         for event in events:
-            item = stored(event, encode_event(event).own)
+            item = stored(event, encode_own(event))
             self._room_port.publish(room_id, pack(item))
             self.rooms.offer(room_id, item, state)
             if event.type == "member":
@@ -249,7 +249,7 @@ class Relay:
                 if self._tell is not None:
                     self._tell(rows, None)
                 for row in rows:
-                    item = stored(row, encode_event(row).own)
+                    item = stored(row, encode_own(row))
                     self._room_port.publish(room_id, pack(item))
                     self.rooms.offer(room_id, item)
                 told = rows[-1].seq if rows else told

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from server.chat.announce import encode_event
+from server.chat.announce import encode_own
 from server.chat.relay.frames import Stored, ToRoom, read_room_frame, stored
 from server.chat.relay.stream import RoomStream
 from server.chat.relay.teller import Teller
@@ -259,8 +259,7 @@ class Rooms:
                 rows, more = await self._log.read(room_id, after=after, limit=PAGE)
                 for row in rows:
                     shown = shown_event(row, row.sender_id, self._clock.now_ms())
-                    own = encode_event(shown).own
-                    item = stored(row, own)
+                    item = stored(row, encode_own(shown))
                     self.offer(room_id, item)
         except AppError as fault:
             log.warning("room.not_caught_up", room_id=room_id, error=fault.code)
