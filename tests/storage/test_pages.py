@@ -88,11 +88,12 @@ async def test_a_page_of_a_million_events_costs_a_page(tmp_path: Path) -> None:
             {"after": at, "messages": True},
             {"before": at + 1, "newest": True, "messages": True},
         ):
-            started = time.perf_counter()
+            started = time.process_time()
             await store.log.read(GARDEN, limit=50, **view)  # type: ignore[arg-type]
-            took.append(time.perf_counter() - started)
+            took.append(time.process_time() - started)
     await store.close()
 
+    # Of the processor: the file is in memory, and others use the machine too.
     took.sort()
     assert took[int(len(took) * 0.99)] < 0.020, f"p99 {took[int(len(took) * 0.99)] * 1e3:.1f} ms"
 

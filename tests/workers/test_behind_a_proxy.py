@@ -26,7 +26,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.slow
 
 # What a server refuses at once has reached nobody: another one is asked. Health is what /readyz
-# says, which fails first when a server ends.
+# says, which fails first when a server ends. A server that answers late is not ill: without
+# `timeout check` the pause between two checks would be all the time it has.
 PROXY = """
 defaults
     mode http
@@ -34,6 +35,7 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout tunnel 60s
+    timeout check 5s
     retries 3
     option redispatch 1
 listen chat
