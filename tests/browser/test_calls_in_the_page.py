@@ -31,6 +31,17 @@ HEARD = """
 () => [...document.querySelectorAll("audio")].some(
   one => one.srcObject && !one.paused && one.currentTime > 0)
 """
+FULL = """
+() => {
+  const {width, height} = document.querySelector("main.stage").getBoundingClientRect();
+  return document.fullscreenElement && width === innerWidth && height === innerHeight;
+}
+"""
+MakeCallers = Callable[..., list[Caller]]
+
+
+def title(one: Caller) -> str:
+    return one.person.name.title()
 
 
 def test_a_call_rings_is_answered_and_both_see_and_hear_each_other(
@@ -84,13 +95,37 @@ def test_keys_mute_and_stop_the_camera_and_the_other_sees_it_but_not_while_one_w
     bob.sees_moving(".tile.face video")
 
 
+def test_on_the_whole_screen_a_second_caller_is_seen_and_can_be_declined(
+    callers: MakeCallers, shots: Path
+) -> None:
+    alice, bob, carol = callers("alice", "bob", "carol")
+    for one in (bob, carol):
+        one.person.starts_a_chat_with(alice.person.name)
+    bob.presses(f"Video call {title(alice)}")
+    expect(alice.ringing).to_be_visible()
+    carol.presses(f"Call {title(alice)}")
+    of_bob = alice.page.get_by_role("alert", name=f"{title(bob)} calls")
+    of_bob.get_by_role("button", name="Answer with video").click()
+    alice.is_in("connected")
+
+    alice.types("f")
+
+    alice.page.wait_for_function(FULL)
+    alice.person.keeps_a_picture(shots / "full_screen.png")
+    of_carol = alice.page.get_by_role("alert", name=f"{title(carol)} calls")
+    of_carol.get_by_role("button", name="Decline").click()
+    carol.is_in("ended")
+    alice.types("c")
+    alice.page.wait_for_function("() => document.fullscreenElement === null")
+
+
 def test_keys_open_windows_for_the_picture(pair: tuple[Caller, Caller]) -> None:
     alice, bob = pair
     connect(alice, bob)
     alice.sees_moving(".tile.face video")
 
     alice.types("f")
-    alice.page.wait_for_function("() => document.fullscreenElement?.matches('.stage')")
+    alice.page.wait_for_function(FULL)
     alice.types("f")
     alice.page.wait_for_function("() => document.fullscreenElement === null")
     alice.types("p")

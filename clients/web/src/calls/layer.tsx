@@ -1,6 +1,6 @@
 /** Everything of calls that lies over the page: the call itself, who rings, and the dialogs. */
 
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 
 import type { ActiveCall } from "@hubbub/client";
 
@@ -12,6 +12,7 @@ import { actsOf, type CallActs } from "./running/controls";
 import { useDesk } from "./desk";
 import { DeviceCheck, DevicesInCall } from "./devices/device_picker";
 import { FloatingCall } from "./running/floating";
+import { toggleFull } from "./running/full_screen";
 import { useFading, useWatch } from "./running/how_it_was";
 import { Incoming } from "./ringing/incoming";
 import { KeysHelp } from "./running/keys_help";
@@ -44,7 +45,6 @@ export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
 function Running({ call, onRoom }: { call: ActiveCall; onRoom: (roomId: string) => void }) {
   const desk = useDesk();
   const { keys } = usePreferences();
-  const stage = useRef<HTMLElement>(null);
   const pip = usePip(call);
   const [help, setHelp] = useState(false);
   const live = call.phase !== "ended";
@@ -55,7 +55,7 @@ function Running({ call, onRoom }: { call: ActiveCall; onRoom: (roomId: string) 
   const acts = actsOf(call, {
     // The chat of those who talk, whatever was read when it rang.
     show: () => (desk.expanded ? onRoom(call.roomId) : desk.expand(true)),
-    full: () => toggleFull(stage.current),
+    full: toggleFull,
     pip: pip.toggle,
     hangUp: () => desk.hangUp(),
     help: () => setHelp(true),
@@ -63,7 +63,7 @@ function Running({ call, onRoom }: { call: ActiveCall; onRoom: (roomId: string) 
   useShortcuts(live && keys, keysOf(acts));
   return (
     <>
-      {desk.expanded ? <Stage call={call} acts={acts} stage={stage} /> : <FloatingCall call={call} acts={acts} />}
+      {desk.expanded ? <Stage call={call} acts={acts} /> : <FloatingCall call={call} acts={acts} />}
       {live && <Voices call={call} />}
       {pip.element}
       {help && <KeysHelp onClose={() => setHelp(false)} />}
@@ -74,11 +74,6 @@ function Running({ call, onRoom }: { call: ActiveCall; onRoom: (roomId: string) 
 function keysOf(acts: CallActs) {
   const { mute, camera, share, full, pip, show, hangUp, help } = acts;
   return { mute, camera, share, full, help, hangup: hangUp, show, ...(pip ? { pip } : {}) };
-}
-
-function toggleFull(stage: HTMLElement | null): void {
-  const done = document.fullscreenElement ? document.exitFullscreen() : stage?.requestFullscreen();
-  done?.catch(() => undefined);
 }
 
 /** What changes in a call, for those who listen instead of looking. */

@@ -1,6 +1,5 @@
 /** The call as it fills the page: pictures, who is there, how it goes, and what can be done. */
 
-import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { ActiveCall, RemoteMedia, Room } from "@hubbub/client";
@@ -11,6 +10,7 @@ import { Avatar, Icon, IconButton } from "../../parts";
 import { Ended } from "./ended";
 import { talkingSince, useServerNow } from "../clock";
 import { Controls, type CallActs } from "./controls";
+import { leaveFull } from "./full_screen";
 import { useStreamLevel } from "../devices/levels";
 import { Tile } from "./picture";
 import { QualityBars } from "./quality_bars";
@@ -20,13 +20,14 @@ import { clockOf } from "../words";
 interface StageProps {
   call: ActiveCall;
   acts: CallActs;
-  stage: RefObject<HTMLElement | null>;
 }
 
-export function Stage({ call, acts, stage }: StageProps) {
+export function Stage({ call, acts }: StageProps) {
   const client = useClient();
   const room = client.room(call.roomId);
+  const stage = useRef<HTMLElement>(null);
   useEffect(() => stage.current?.focus(), []);
+  useEffect(() => leaveFull, []);
   return (
     <main class="stage" ref={stage} tabIndex={-1} aria-label="Call" data-phase={call.phase}>
       <StageHead call={call} room={room} acts={acts} />
