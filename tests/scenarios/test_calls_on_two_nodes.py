@@ -29,8 +29,7 @@ _numbers = itertools.count()
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
     """The third has no media port of its own."""
     folder = tmp_path_factory.mktemp("calls")
-    soon = {"HUBBUB_CLUSTER__BEAT_S": "0.5", "HUBBUB_CLUSTER__DEAD_AFTER_S": "2"}
-    with two_nodes(folder, **soon) as nodes, nodes.start("--role", "hub,api"):
+    with two_nodes(folder, HUBBUB_CLUSTER__BEAT_S="0.5") as nodes, nodes.start("--role", "hub,api"):
         yield nodes
 
 

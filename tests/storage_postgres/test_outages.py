@@ -15,6 +15,7 @@ from storage.guard import FAILURES
 from storage.postgres.groups import MAX_WAITING
 from tests.storage_postgres.conftest import LIMIT_S, Open
 from tests.storage_postgres.writers import Tally, Writer, check_rooms, one
+from tests.support.lateness import lateness
 from tests.support.links import link_to
 from tests.support.servers.postgres import PostgresServer
 from tests.support.stores import ALICE, GARDEN
@@ -40,19 +41,20 @@ async def test_what_was_acknowledged_survives_kill_9_once_and_in_order(
         await store.log.create(room, LogId("log"))
     tally = Tally()
     writers = [Writer(store.log, room, f"{room}-w", tally) for room in ROOMS]
-    running = [asyncio.create_task(writer.run()) for writer in writers]
 
-    for _ in range(2):
+    async with lateness() as late:
+        running = [asyncio.create_task(writer.run()) for writer in writers]
+        for _ in range(2):
+            await until_written(tally, 200)
+            server.kill()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.start)
         await until_written(tally, 200)
-        server.kill()
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(server.start)
-    await until_written(tally, 200)
-    tally.stopped = True
-    await asyncio.gather(*running)
+        tally.stopped = True
+        await asyncio.gather(*running)
 
     assert tally.unavailable > 0
-    assert tally.slowest_s < LIMIT_S + GRACE_S
+    assert tally.slowest_s < LIMIT_S + GRACE_S + late.longest_s
     await check_rooms(store.log, tally, ROOMS)
 
 
@@ -64,23 +66,24 @@ async def test_a_frozen_server_costs_each_call_its_limit_and_then_nothing(
     assert await store.log.append(one(GARDEN, 1, "before")) is None
 
     server.freeze()
-    started = time.monotonic()
-    calls = [store.accounts.users([UserId("a")]) for _ in range(FAILURES)]
-    ends = await asyncio.gather(
-        store.log.append(one(GARDEN, 2, "x")), *calls, return_exceptions=True
-    )
-    frozen_s = time.monotonic() - started
-    started = time.monotonic()
-    with pytest.raises(Unavailable):
-        await store.accounts.users([UserId("a")])
-    with pytest.raises(Unavailable):
-        await store.log.append(one(GARDEN, 2, "y"))
-    refused_s = time.monotonic() - started
+    async with lateness() as late:
+        started = time.monotonic()
+        calls = [store.accounts.users([UserId("a")]) for _ in range(FAILURES)]
+        ends = await asyncio.gather(
+            store.log.append(one(GARDEN, 2, "x")), *calls, return_exceptions=True
+        )
+        frozen_s = time.monotonic() - started
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            await store.accounts.users([UserId("a")])
+        with pytest.raises(Unavailable):
+            await store.log.append(one(GARDEN, 2, "y"))
+        refused_s = time.monotonic() - started
     server.thaw()
 
     assert {type(end) for end in ends} == {Unavailable}
-    assert frozen_s < LIMIT_S + GRACE_S
-    assert refused_s < 0.1
+    assert frozen_s < LIMIT_S + GRACE_S + late.seconds
+    assert refused_s < LIMIT_S / 2 + late.seconds
     async with asyncio.timeout(5):
         while not await passes(store.check):  # noqa: ASYNC110 (nothing announces it)
             await asyncio.sleep(0.05)
@@ -137,7 +140,7 @@ async def test_broken_connections_are_replaced_at_the_next_call(
     server: PostgresServer, database: Postgres, open_store: Open
 ) -> None:
     async with link_to("127.0.0.1", server.port) as link:
-        store = await open_store(database, port=link.port)
+        store = await open_store(database, port=link.port, limit_s=10.0)
         await asyncio.gather(*(store.accounts.count_users() for _ in range(20)))
 
         link.reset()

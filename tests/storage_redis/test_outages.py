@@ -13,6 +13,7 @@ from server.kernel.ids import UserId
 from storage.api import NodePresence, Spend
 from storage.redis import RedisShared
 from tests.storage_redis.conftest import LIMIT_S, Open
+from tests.support.lateness import lateness
 from tests.support.servers.redis import Server
 from tests.support.shared import ALICE, LAURA, Ear, a_node, until_served
 from tests.support.waiting import until
@@ -80,14 +81,16 @@ async def test_calls_during_an_outage_are_refused_soon_and_served_after_it(
     await laura.presence.put(LAURA, {ALICE: ONLINE})
     redis.process.kill()
 
-    started = time.monotonic()
-    for _ in range(20):
+    async with lateness() as late:
+        started = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await laura.limits.take(Spend("send", 1.0, 1.0))
         with pytest.raises(Unavailable):
-            await laura.limits.take(Spend("send", 1.0, 1.0))
-    with pytest.raises(Unavailable):
-        await laura.checks["redis"]()
+            await laura.checks["redis"]()
+        took_s = time.monotonic() - started
 
-    assert time.monotonic() - started < 2 * LIMIT_S
+    assert took_s < 2 * LIMIT_S + late.seconds
     redis.start()
     await until_served(lambda: laura.presence.put(LAURA, {ALICE: ONLINE}), 3.0)
     await until_served(laura.checks["redis"], 3.0)
@@ -98,19 +101,20 @@ async def test_a_frozen_redis_is_found_out_and_resumed_with(redis: Server, open_
     laura, max_, ear = await two_nodes(redis, open_node)
 
     redis.process.freeze()
-    frozen = time.monotonic()
-    with pytest.raises(Unavailable):
-        await laura.nodes.alive()
-    refused_s = time.monotonic() - frozen
-    await until(lambda: not (laura.fanout.connected or max_.fanout.connected), 6.0)
-    noticed_s = time.monotonic() - frozen
+    async with lateness() as late:
+        frozen = time.monotonic()
+        with pytest.raises(Unavailable):
+            await laura.nodes.alive()
+        refused_s = time.monotonic() - frozen
+        await until(lambda: not (laura.fanout.connected or max_.fanout.connected), 20.0)
+        noticed_s = time.monotonic() - frozen
     redis.process.thaw()
-    await ear.until(lambda: ear.restored == 1, 4.0)
-    await until(lambda: laura.fanout.connected, 3.0)
+    await ear.until(lambda: ear.restored == 1, 10.0)
+    await until(lambda: laura.fanout.connected)
     laura.fanout.publish("garden", b"arrives")
 
-    assert refused_s < LIMIT_S + 0.5
-    assert noticed_s < 5.0
+    assert refused_s < LIMIT_S + 0.5 + late.seconds
+    assert noticed_s < 5.0 + late.seconds
     await ear.until(lambda: ("garden", b"arrives") in ear.messages)
     assert await laura.nodes.alive() == []
 

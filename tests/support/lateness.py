@@ -10,17 +10,19 @@ EVERY_S = 0.01
 
 
 class Lateness:
-    """Of a loop that has nothing else to compute. `seconds`: in all, so far."""
+    """Of a loop that has nothing else to compute. `seconds`: in all; `longest_s`: at once."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds = self.longest_s = 0.0
 
     async def _count(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + EVERY_S
             await asyncio.sleep(EVERY_S)
-            self.seconds += max(0.0, loop.time() - due)
+            late = max(0.0, loop.time() - due)
+            self.seconds += late
+            self.longest_s = max(self.longest_s, late)
 
 
 @asynccontextmanager
