@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { CallReason } from "@hubbub/client";
 
+import { endedBecause } from "../src/calls/ending";
 import { keyName, shortcutOf } from "../src/calls/running/shortcuts";
 import { clockOf, endWords, pairWords, rateOf, recordOf, recordWords, wasMissed } from "../src/calls/words";
 
@@ -58,6 +59,20 @@ describe("words", () => {
     expect(endWords({ ...ending, direct: false })).toBe("The call is over.");
     expect(endWords({ ...ending, reason: "busy" })).toBe("Bob is in another call.");
     expect(endWords({ ...ending, reason: "cancelled", mine: false })).toBe("Bob stopped calling.");
+  });
+
+  it("tell the same of the end wherever the call is shown", () => {
+    const room = { id: "r1", kind: "direct", user_ids: ["alice", "bob"] };
+    const people = { user: (id: string) => ({ id, username: id, display_name: "Bob" }) };
+    const client = { me: { id: "alice" }, people, room: (id: string) => (id === "r1" ? room : undefined) };
+    const call = { roomId: "r1", reason: "no_answer", call: { started_by: "alice" } };
+    const told = (change: object) => endedBecause(client as never, { ...call, ...change } as never, false);
+
+    expect(told({})).toBe("Bob did not answer.");
+    expect(told({ call: { started_by: "bob" } })).toBe("Nobody answered.");
+    expect(told({ roomId: "one I have left", reason: "cancelled", call: { started_by: "bob" } })).toBe(
+      "The other side stopped calling.",
+    );
   });
 
   it("tell what a path says of the network", () => {

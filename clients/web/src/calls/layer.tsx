@@ -11,6 +11,7 @@ import { CallList } from "./past/call_list";
 import { actsOf, type CallActs } from "./running/controls";
 import { useDesk } from "./desk";
 import { DeviceCheck, DevicesInCall } from "./devices/device_picker";
+import { endedBecause } from "./ending";
 import { FloatingCall } from "./running/floating";
 import { toggleFull } from "./running/full_screen";
 import { useFading, useWatch } from "./running/how_it_was";
@@ -22,7 +23,6 @@ import { QualityDialog } from "./past/quality_page";
 import { useShortcuts } from "./running/shortcuts";
 import { usePhaseSigns, useTone, Voices } from "./ringing/sound";
 import { Stage } from "./running/stage";
-import { endWords } from "./words";
 
 export function CallLayer({ onRoom }: { onRoom: (roomId: string) => void }) {
   const client = useClient();
@@ -90,14 +90,7 @@ function LiveWords() {
       {call?.phase === "connecting" && "Connecting"}
       {call?.phase === "connected" && `Connected with ${name}. `}
       {call?.phase === "reconnecting" && "Connection lost, reconnecting"}
-      {call?.phase === "ended" &&
-        endWords({
-          reason: call.reason,
-          name,
-          direct: room?.kind === "direct",
-          mine: call.call.started_by === client.me?.id,
-          byMe: desk.byMe,
-        })}
+      {call?.phase === "ended" && endedBecause(client, call, desk.byMe)}
       {silent.map((one) => `${nameOf(client.people.user(one.user_id))} has the microphone off. `)}
     </p>
   );

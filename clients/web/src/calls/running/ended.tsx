@@ -7,8 +7,9 @@ import { titleOf } from "../../format";
 import { Avatar, Icon } from "../../parts";
 import { talkingSince, useServerOffset } from "../clock";
 import { useDesk } from "../desk";
+import { endedBecause } from "../ending";
 import { useHowItWas } from "./how_it_was";
-import { clockOf, endWords } from "../words";
+import { clockOf } from "../words";
 
 export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined }) {
   const client = useClient();
@@ -16,9 +17,6 @@ export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined
   const was = useHowItWas(call);
   const offset = useServerOffset(client);
   const name = room ? titleOf(client, room) : "";
-  const direct = room?.kind === "direct";
-  const mine = call.call.started_by === client.me?.id;
-  const words = endWords({ reason: call.reason, name, direct, mine, byMe: desk.byMe });
   const since = talkingSince(call);
   const talked = since === undefined ? 0 : was.endedAt + offset - since;
   const elsewhere = call.reason === "answered_elsewhere";
@@ -28,7 +26,7 @@ export function Ended({ call, room }: { call: ActiveCall; room: Room | undefined
       <span class="ringing-picture">
         <Avatar id={room?.user_ids?.find((id) => id !== client.me?.id) ?? call.roomId} name={name} />
       </span>
-      <p class="alone-title">{words}</p>
+      <p class="alone-title">{endedBecause(client, call, desk.byMe)}</p>
       {talked > 0 && <p class="stage-time">{clockOf(talked)}</p>}
       <div class="row">
         {elsewhere ? (

@@ -10,8 +10,9 @@ import { Avatar, Icon, IconButton } from "../../parts";
 import { talkingSince, useServerNow } from "../clock";
 import type { CallActs } from "./controls";
 import { useDesk } from "../desk";
+import { endedBecause } from "../ending";
 import { Picture } from "./picture";
-import { clockOf, endWords } from "../words";
+import { clockOf } from "../words";
 
 export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs }) {
   const client = useClient();
@@ -29,14 +30,7 @@ export function FloatingCall({ call, acts }: { call: ActiveCall; acts: CallActs 
     // Whoever came by a key stands here now; whoever pressed a room stays there.
     if (document.activeElement === document.body) back.current?.focus();
   }, []);
-  const ending = {
-    reason: call.reason,
-    name: title,
-    direct: room?.kind === "direct",
-    mine: call.call.started_by === client.me?.id,
-    byMe: desk.byMe,
-  };
-  const state = call.phase === "ended" ? endWords(ending) : stateOf(call, now);
+  const state = call.phase === "ended" ? endedBecause(client, call, desk.byMe) : stateOf(call, now);
   return (
     <section class="floating" aria-label="Call" data-phase={call.phase}>
       <button
