@@ -27,6 +27,7 @@ from media.planes.settings import PlaneSettings, TurnOptions
 from media.planes.streams import SharedClient, SharedListener
 from media.wire.attributes import ERROR_CODE, XOR_MAPPED_ADDRESS, decode_error
 from media.wire.stun import ALLOCATE, BINDING, ERROR, REQUEST, SUCCESS, build
+from tests.support.lateness import lateness
 from tests.support.one_port import CALL, DEVICE, House, Peer, aiortc_peer, host_candidate, house
 from tests.support.waiting import until
 
@@ -144,9 +145,13 @@ async def test_a_hello_before_the_answer_waits_for_it(opened: House, peer: Peer)
     await asyncio.sleep(0.05)
     assert not opened.heard(ConnectionUp)
 
-    opened.plane.command(KnowRemote(command.connection_id, peer.end()))
+    async with lateness() as late:
+        began = asyncio.get_running_loop().time()
+        opened.plane.command(KnowRemote(command.connection_id, peer.end()))
+        await asyncio.wait_for(shaking, 10)
+        took_s = asyncio.get_running_loop().time() - began
 
-    await asyncio.wait_for(shaking, 0.9)
+    assert took_s < 0.9 + late.seconds  # who missed the answer asks again after a second
     assert await opened.hears(ConnectionUp)
 
 
@@ -185,16 +190,14 @@ async def test_media_goes_on_when_a_nat_gives_a_new_address(opened: House, peer:
     peer.says(1)
     await peer.hears()
     await peer.on_udp(opened.udp)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
 
-    for number in range(2, 100):
+    for number in range(2, 27):  # half a second of sound
         peer.says(number)
         await asyncio.sleep(0.02)
         if not peer.media.empty():
             break
 
-    assert loop.time() - began < 0.5
+    assert not peer.media.empty()
     assert [one.why for one in opened.heard(PathChosen)] == ["first", "roamed"]
 
 
