@@ -2,9 +2,9 @@
 
 import { Api, type LogIn, type SignUp } from "./api.js";
 import { Attention } from "./attention.js";
-import { Calls } from "./calls/calls.js";
-import { browserEnvironment, type CallEnvironment } from "./calls/environment.js";
+import type { Calls } from "./calls/calls.js";
 import type { CallsApi } from "./calls/types.js";
+import { callsOf, type CallOptions } from "./calls/wiring.js";
 import { ServerClock, systemClock, type Clock } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { Unauthorized } from "./errors.js";
@@ -12,6 +12,7 @@ import { Following } from "./following.js";
 import { Http } from "./http.js";
 import { ClientIds } from "./ids.js";
 import { inboundOf } from "./inbound.js";
+import type { Connection, HubbubEvents, Options, SendOptions } from "./options.js";
 import type { Acknowledged, Entry } from "./outbox.js";
 import { defaultOutboxStore, type OutboxStore } from "./outbox_store.js";
 import { People } from "./people.js";
@@ -25,7 +26,6 @@ import type {
   Content,
   LogEvent,
   Member,
-  Mentions,
   Room,
   ServerEvent,
   ServerEvents,
@@ -36,48 +36,6 @@ import type {
 } from "./wire.js";
 
 const SYNC_AGAIN_MS = 2_000;
-
-/**
- * `closed`: not started or logged out. `connecting`: no line. `syncing`: line up, catching up.
- * `online`: everything missed is here.
- */
-export type Connection = "closed" | "connecting" | "syncing" | "online";
-
-export interface HubbubEvents {
-  /** Something that can be read from the client has changed. Comes often: merge. */
-  change: void;
-  connection: Connection;
-  /** An event of an open room, in strict order, each once; of another room, as it comes. */
-  event: LogEvent;
-  /** The session is over (`revoked`, `reused`, `password_changed`, `logged_out`, `expired`). */
-  ended: { reason: string };
-  /** A command was refused for good. It stays in the room's items until retried or discarded. */
-  failed: Entry;
-}
-
-export interface Options {
-  /** Where the server is, such as `https://chat.example`; in a page the empty string is its own origin. */
-  url?: string;
-  sessions?: SessionStore;
-  outbox?: OutboxStore;
-  transport?: Transport;
-  fetch?: typeof globalThis.fetch;
-  clock?: Clock;
-  calls?: CallOptions;
-}
-
-export interface CallOptions {
-  /** `relay`: media goes through the server's TURN only; the other side does not learn this machine's address. */
-  iceTransportPolicy?: RTCIceTransportPolicy;
-  environment?: CallEnvironment;
-}
-
-export interface SendOptions {
-  reply_to?: number;
-  thread_seq?: number;
-  mentions?: Mentions;
-  expires_in_s?: number;
-}
 
 export class Hubbub {
   readonly api: Api;
@@ -117,7 +75,7 @@ export class Hubbub {
     this.receipts = new ReceiptSender(this.transport, this.clock);
     this.people = new People(this.clock, (id) => this.api.user(id), () => this.changed());
     this.attention = new Attention(this.transport, this.clock, this.people);
-    this.calling = this.newCalls(options.calls ?? {});
+    this.calling = this.newCalls(options.calls);
     this.inbound = inboundOf({
       me: () => this.kept?.user.id,
       calls: this.calling,
@@ -435,11 +393,10 @@ export class Hubbub {
     return new Following(userId, { api, transport, clock, serverClock }, listener);
   }
 
-  private newCalls({ iceTransportPolicy = "all", environment = browserEnvironment() }: CallOptions): Calls {
+  private newCalls(options?: CallOptions): Calls {
     const { transport, api, clock, serverClock } = this;
-    const parts = { transport, api, clock, serverClock, environment, iceTransportPolicy };
-    const me = () => this.kept && { userId: this.kept.user.id, deviceId: this.kept.device.id };
-    return new Calls(parts, () => me() ?? undefined, () => this.changed());
+    const listener = { session: () => this.kept, changed: () => this.changed() };
+    return callsOf({ transport, api, clock, serverClock }, listener, options);
   }
 
   private need(): Sender {

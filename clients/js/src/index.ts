@@ -10,17 +10,18 @@
  */
 
 export { Hubbub } from "./client.js";
-export type { CallOptions, Connection, HubbubEvents, Options, SendOptions } from "./client.js";
 export { Api } from "./api.js";
 export type { LogIn, NewRoom, SignUp, TotpSetup } from "./api.js";
 export { Devices, type Taken } from "./calls/devices.js";
 export type { CallEnvironment, PageListener, TabChannel } from "./calls/environment.js";
 export type * from "./calls/types.js";
+export type { CallOptions } from "./calls/wiring.js";
 export type { IceServer, Joined } from "./calls/wire.js";
 export * from "./errors.js";
 export { Fold } from "./fold.js";
 export type { Item, Message, Notice, Reaction } from "./fold.js";
 export { MemoryOutboxStore, IndexedDbOutboxStore, type OutboxStore } from "./outbox_store.js";
+export type { Connection, HubbubEvents, Options, SendOptions } from "./options.js";
 export type { Entry } from "./outbox.js";
 export type { Marks } from "./receipts.js";
 export { bodyOf, type Preview } from "./rooms.js";
