@@ -67,8 +67,8 @@ def test_of_two_who_call_at_once_either_can_be_answered(callers: MakeCallers) ->
     alice.is_in("connected")
     second = bob.page.get_by_role("alert", name=f"{title(carol)} calls")
     second.get_by_role("button", name="Hang up and answer").click()
-    carol.is_in("connected")
     alice.is_in("ended")
+    carol.is_in("connected")
 
 
 def test_what_was_open_when_it_rang_does_not_lie_over_the_call(
@@ -81,8 +81,7 @@ def test_what_was_open_when_it_rang_does_not_lie_over_the_call(
         expect(bob.page.locator("dialog")).to_have_count(0)
         bob.presses("Hang up")
         for one in pair:
-            one.is_in("ended")
-            one.button(re.compile("^Close$")).click()
+            one.puts_away()
     bob.page.evaluate("localStorage.setItem('hubbub.calls', '{}')")
     bob.page.reload()
     bob.person.opens(title(alice))
@@ -288,8 +287,7 @@ def test_calls_that_are_over_leave_nothing_in_the_page(pair: tuple[Caller, Calle
         connect(alice, bob)
         alice.types("Shift+H")
         for one in pair:
-            one.is_in("ended")
-            one.button(re.compile("^Close$")).click()
+            one.puts_away()
 
     give_up = time.monotonic() + PATIENCE_MS / 1000
     while kept() >= 5 and time.monotonic() < give_up:

@@ -222,7 +222,7 @@ def test_a_call_goes_on_while_one_reads_and_its_end_tells_how_it_was(
     bob.types("Shift+H")
 
     alice.reads(f"{bob.person.name.title()} hung up.")
-    alice.presses("How was the connection?")
+    alice.presses_in_time("How was the connection?")
     page = alice.page.get_by_role("dialog", name=re.compile("connection|bad"))
     expect(page.get_by_role("region", name="You")).to_contain_text("over UDP")
     alice.person.keeps_a_picture(shots / "quality.png")
@@ -363,7 +363,7 @@ def test_axe_finds_nothing_wrong_with_calls(
     found += violations(alice.page)
     alice.types("Escape")
     bob.presses("Hang up")
-    alice.presses("How was the connection?")
+    alice.presses_in_time("How was the connection?")
     found += violations(alice.page)
 
     assert found == []

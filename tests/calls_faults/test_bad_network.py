@@ -13,6 +13,8 @@ from tests.calls_faults.weathers import OUTAGE_S, WEATHERS, Figures, weather
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 LIVES_FPS = 1.0
 """A picture that moves; the machine may be busy."""
+STANDS = ("10 s outage", "address change")
+"""Meanwhile the picture may stand: all of the time, or until the silence is noticed and mended."""
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ async def test_a_relayed_call_lives_through_bad_networks_and_recovers(met: Meeti
 
     for name, figures in found.items():
         assert figures.fps_after >= LIVES_FPS, (name, figures)
-        assert name == "10 s outage" or figures.fps_during >= LIVES_FPS, (name, figures)
+        assert name in STANDS or figures.fps_during >= LIVES_FPS, (name, figures)
     await met.ends_once(call_id)
 
 

@@ -24,6 +24,23 @@ async selector => {
 }
 """
 
+PRESS = """
+name => {
+  const all = [...document.querySelectorAll("[data-phase] button")];
+  const button = all.find(one => one.textContent.trim() === name);
+  button?.click();
+  return button !== undefined;
+}
+"""
+PUT_AWAY = """
+() => {
+  const call = document.querySelector("[data-phase]");
+  if (call?.dataset.phase === "ended")
+    [...call.querySelectorAll("button")].find(one => one.textContent.trim() === "Close")?.click();
+  return call === null;
+}
+"""
+
 
 class Caller:
     """Somebody at a page, and what he does about calls."""
@@ -37,6 +54,16 @@ class Caller:
 
     def presses(self, name: str) -> None:
         self.button(name).click()
+
+    def presses_in_time(self, name: str) -> None:
+        """What is shown for some seconds only. On a busy machine the steps of a click take longer
+        than that: here the page itself presses what it shows.
+        """
+        self.page.wait_for_function(PRESS, arg=name)
+
+    def puts_away(self) -> None:
+        """The call is over, and closed; on the side of who ended it, it may have gone by itself."""
+        self.page.wait_for_function(PUT_AWAY)
 
     def types(self, key: str) -> None:
         self.page.keyboard.press(key)
