@@ -1,14 +1,16 @@
 import { describe, expect, it } from "vitest";
 
 import { CallBook } from "../src/calls/book.js";
+import { Peer } from "../src/calls/peer.js";
 import { QualityRecord, type Seen } from "../src/calls/quality.js";
 import { Recovery, type Signs } from "../src/calls/recovery.js";
 import { fingerprintsOf, readSignal } from "../src/calls/signal.js";
 import { Signaler } from "../src/calls/signaler.js";
 import { NOTHING, readStats, type Totals } from "../src/calls/stats.js";
-import type { Call } from "../src/calls/types.js";
+import type { Call, CallSignal } from "../src/calls/types.js";
 import type { Transport } from "../src/transport.js";
 import { errorFrom, Offline } from "../src/errors.js";
+import { FakeBrowser, FakeNetwork } from "./fake_webrtc.js";
 import { settle, VirtualClock } from "./virtual_clock.js";
 
 const call = (id: string, more: Partial<Call> = {}): Call => ({
@@ -189,6 +191,36 @@ describe("when to look for new paths", () => {
     expect(recovery.see({ ...well, bytesIn: 2 }, 4_000, false)).toBeUndefined();
     expect(recovery.ailing).toBe(true);
     expect(recovery.see({ ...well, bytesIn: 2 }, 4_500, true)).toBe("restart");
+  });
+});
+
+describe("a peer", () => {
+  const clock = new VirtualClock();
+  const network = new FakeNetwork(clock);
+
+  function peer(polite: boolean): { it: Peer; said: CallSignal[] } {
+    const said: CallSignal[] = [];
+    const listener = { send: (_: string, signal: CallSignal) => said.push(signal), replaced() {}, changed() {} };
+    const settings = { deviceId: polite ? "alice" : "bob", polite, configuration: {} };
+    return { it: new Peer(settings, new FakeBrowser(network).tab(), clock, listener), said };
+  }
+
+  it.each([1, 2, 3])("that begins anew %i turns into a signal takes those that follow", async (turns) => {
+    const [hers, his] = [peer(false), peer(true)];
+    his.it.begin();
+    await settle();
+    hers.it.receive(his.said.find(({ type }) => type === "offer")!);
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+
+    hers.it.rebuild();
+    await settle();
+    his.it.receive(hers.said.filter(({ type }) => type === "offer").at(-1)!);
+    await settle();
+    for (const signal of his.said.slice(-1)) hers.it.receive(signal);
+    await settle();
+
+    expect(his.said.at(-1)).toMatchObject({ type: "answer" });
+    expect(hers.it.unanswered).toBe(false);
   });
 });
 

@@ -138,8 +138,7 @@ export class FakePeerConnection {
   }
 
   async setLocalDescription(): Promise<void> {
-    await Promise.resolve();
-    this.check();
+    await this.turn();
     if (this.signalingState === "have-remote-offer") this.answer();
     else this.offer();
     this.network.later(() => this.gather());
@@ -147,8 +146,7 @@ export class FakePeerConnection {
   }
 
   async setRemoteDescription({ type, sdp }: Description): Promise<void> {
-    await Promise.resolve();
-    this.check();
+    await this.turn();
     const { lines, ufrag, fingerprint } = parse(sdp);
     const before = this.stable.remote && parse(this.stable.remote.sdp).fingerprint;
     if (before && before !== fingerprint) throw fail("InvalidAccessError"); // DTLS is bound to one certificate
@@ -173,9 +171,8 @@ export class FakePeerConnection {
   }
 
   async addIceCandidate({ candidate, usernameFragment }: RTCIceCandidateInit): Promise<void> {
-    await Promise.resolve();
+    await this.turn();
     this.given += 1;
-    this.check();
     if (!this.remoteDescription) throw fail("InvalidStateError");
     const ufrag = usernameFragment ?? this.remoteUfrag;
     if (!candidate?.startsWith("candidate:") || ufrag !== this.remoteUfrag) throw fail("OperationError");
@@ -312,6 +309,13 @@ export class FakePeerConnection {
       if (this.signalingState !== "stable") return;
       if (this.restart || this.transceivers.some(({ mid }) => mid === null)) this.onnegotiationneeded?.();
     });
+  }
+
+  /** What is under way when it is closed never ends, as WebRTC has it ("abort these steps"). */
+  private async turn(): Promise<void> {
+    this.check();
+    await Promise.resolve();
+    if (this.signalingState === "closed") await new Promise(() => undefined);
   }
 
   private check(): void {

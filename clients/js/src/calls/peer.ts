@@ -31,10 +31,20 @@ export interface PeerSettings {
 
 type Description = Extract<CallSignal, { type: "offer" | "answer" }>;
 
+interface Current {
+  pc: RTCPeerConnection;
+  slots: Slots;
+  negotiation: Negotiation;
+  id: string;
+  /** Resolves when it is closed: what a browser was doing to it then is neither done nor refused, ever. */
+  dropped: Promise<void>;
+  drop: () => void;
+}
+
 export class Peer {
   /** Grows when the peer connection is replaced: its counters start anew. */
   life = 0;
-  private current!: { pc: RTCPeerConnection; slots: Slots; negotiation: Negotiation; id: string };
+  private current!: Current;
   /** Which of its peer connections the other device has told of itself: its own name, and its certificates. */
   private remote: { id: string | undefined; fingerprints: string } | undefined;
   private readonly sending = new Map<Source, MediaStreamTrack>();
@@ -121,7 +131,11 @@ export class Peer {
     if (this.closed || this.backlog >= MAX_BACKLOG) return;
     this.backlog += 1;
     this.tail = this.tail
-      .then(() => (this.closed ? undefined : this.take(signal)))
+      .then(() => {
+        if (this.closed) return undefined;
+        const taken = this.take(signal); // may have made another peer connection for it
+        return Promise.race([taken, this.current.dropped]);
+      })
       // What the browser refuses was nonsense, or late: either way it changes nothing.
       .catch(() => undefined)
       .finally(() => (this.backlog -= 1));
@@ -193,7 +207,9 @@ export class Peer {
       negotiated: () => this.listener.changed(),
     });
     pc.onconnectionstatechange = () => this.current.pc === pc && this.listener.changed();
-    this.current = { pc, slots, negotiation, id };
+    let drop = () => {};
+    const dropped = new Promise<void>((resolve) => (drop = resolve));
+    this.current = { pc, slots, negotiation, id, dropped, drop };
     for (const [source, track] of this.sending) slots.put(source, track).catch(() => undefined);
   }
 
@@ -215,9 +231,10 @@ export class Peer {
 
   private drop(): void {
     if (!(this.current as unknown)) return;
-    const { pc } = this.current;
+    const { pc, drop } = this.current;
     pc.onnegotiationneeded = pc.onicecandidate = pc.onconnectionstatechange = null;
     pc.close();
+    drop();
     this.arrived.clear();
   }
 }
