@@ -222,6 +222,28 @@ describe("a peer", () => {
     expect(his.said.at(-1)).toMatchObject({ type: "answer" });
     expect(hers.it.unanswered).toBe(false);
   });
+
+  it.each([true, false])("that is about to offer when an offer comes takes its lines; polite: %s", async (polite) => {
+    const [hers, his] = [peer(polite), peer(!polite)];
+    const both = [
+      { said: hers.said, to: his.it },
+      { said: his.said, to: hers.it },
+    ];
+    his.it.begin();
+    await settle();
+
+    hers.it.begin();
+    while (both.some(({ said }) => said.length > 0)) {
+      for (const { said, to } of both) for (const signal of said.splice(0)) to.receive(signal);
+      await settle();
+    }
+
+    for (const { it } of [hers, his]) {
+      const lines = it.connection.getTransceivers();
+      expect(lines.map(({ direction }) => direction)).toEqual(Array(4).fill("sendrecv"));
+      expect(it.unanswered).toBe(false);
+    }
+  });
 });
 
 describe("quality", () => {

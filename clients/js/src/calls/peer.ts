@@ -156,12 +156,13 @@ export class Peer {
   }
 
   private async takeOffer(signal: Description): Promise<void> {
-    const { negotiation, pc } = this.current;
+    const { negotiation, slots } = this.current;
     const fingerprints = fingerprintsOf(signal.sdp);
     const another = this.isAnother(signal.from, fingerprints);
     if (!another && negotiation.ignores("offer")) return;
-    // A first offer that gives way leaves lines behind that nobody asked for: better begin anew.
-    if (another || (!this.remote && pc.signalingState !== "stable")) {
+    // A first offer that gives way, made or about to be, leaves lines behind that nobody asked for: each side would
+    // send in its own and refuse the other's. Better begin anew.
+    if (another || (!this.remote && slots.opened)) {
       if (!this.mayReplace()) return;
       this.open();
     }

@@ -30,6 +30,11 @@ export class Slots {
     private readonly arrived: Arrived,
   ) {}
 
+  /** Lines are there, offered or not. */
+  get opened(): boolean {
+    return this.bySource.size > 0;
+  }
+
   /** For the first offer. */
   open(): void {
     for (const source of SOURCES) if (!this.bySource.has(source)) this.add(source);
