@@ -16,6 +16,7 @@ import socketio
 from server.compose.server import Server, running_server
 from server.kernel.config import Config
 from server.kernel.config import Server as Settings
+from tests.support.waiting import until
 
 ANSWER_S = 5.0
 
@@ -131,6 +132,9 @@ class House:
 async def house(folder: Path) -> AsyncIterator[House]:
     settings = Settings(host="127.0.0.1", port=0, data=str(folder), directory=True)
     async with running_server(Config(server=settings)) as server:
+        media = server.calling.media
+        assert media is not None
+        await until(lambda: media.ready, 60.0)
         made = House(server)
         try:
             yield made
