@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,9 @@ CACHE = Path(os.environ.get("HUBBUB_CACHE") or Path.home() / ".cache" / "hubbub"
 """Downloads and builds; outside the repository, kept from run to run."""
 MAY_INSTALL = os.environ.get("CI") == "true" or os.environ.get("INSTALL") == "1"
 STOP_S = 10.0
+FIRST_PORT = 16_000
+CHANCE = random.SystemRandom()
+"""The seed is every test's: two runs at once would ask for the same ports."""
 
 
 class Missing(Exception):
@@ -68,10 +72,31 @@ def apt_install(*packages: str) -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Free for TCP and UDP, and none of those that the system lends to whoever connects: a server
+    that is down for a moment, among thousands of connections, finds its port again.
+    """
+    for _ in range(100):
+        port = CHANCE.randrange(FIRST_PORT, _first_lent())
+        if all(_binds(kind, host, port) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            return port
+    raise RuntimeError("no port is free")
+
+
+def _first_lent() -> int:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    except OSError:
+        return 32_768
+    return max(first, FIRST_PORT + 1_000)
+
+
+def _binds(kind: socket.SocketKind, host: str, port: int) -> bool:
+    with socket.socket(type=kind) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def accepts(host: str, port: int) -> bool:
