@@ -26,10 +26,12 @@ async selector => {
 
 PRESS = """
 name => {
-  const all = [...document.querySelectorAll("[data-phase] button")];
-  const button = all.find(one => one.textContent.trim() === name);
-  button?.click();
-  return button !== undefined;
+  const timer = setInterval(() => {
+    const all = [...document.querySelectorAll("[data-phase] button")];
+    const button = all.find(one => one.textContent.trim() === name);
+    if (button) clearInterval(timer);
+    button?.click();
+  }, 50);
 }
 """
 PUT_AWAY = """
@@ -55,11 +57,11 @@ class Caller:
     def presses(self, name: str) -> None:
         self.button(name).click()
 
-    def presses_in_time(self, name: str) -> None:
-        """What is shown for some seconds only. On a busy machine the steps of a click take longer
-        than that: here the page itself presses what it shows.
+    def will_press(self, name: str) -> None:
+        """As soon as it is there: what is shown for some seconds only. On a busy machine the steps
+        of a click take longer than that: here the page itself presses what it shows.
         """
-        self.page.wait_for_function(PRESS, arg=name)
+        self.page.evaluate(PRESS, name)
 
     def puts_away(self) -> None:
         """The call is over, and closed; on the side of who ended it, it may have gone by itself."""
