@@ -20,7 +20,8 @@ from playwright.async_api import Browser, Page, Route, async_playwright
 
 from media.wire.stun import BINDING, build
 from tests.support.browsing import FLAGS
-from tests.support.network import Networks
+from tests.support.links import Link, link_to
+from tests.support.network import Networks, Weather
 from tests.support.process import ROOT, Running, start_server
 from tests.support.servers.base import free_port, missing
 
@@ -88,6 +89,8 @@ class Meeting:
     room_id: str
     networks: Networks
     folder: Path
+    line: Link
+    """From Alice's page to the hub."""
 
     async def calls(self) -> str:
         """Alice calls and Bob accepts; both see each other. The call's id."""
@@ -111,6 +114,15 @@ class Meeting:
         )
         await self._route(self.alice, {"through": True})
         await self._route(self.bob, {"silent": True})
+
+    def loses_all(self) -> None:
+        """Nothing of Alice's comes through any more, and nobody is told."""
+        self.networks.weather = Weather(loss=1.0)
+        self.line.blackhole()
+
+    def has_all_again(self) -> None:
+        self.networks.weather = Weather()
+        self.line.heal()
 
     @property
     def media_pid(self) -> int:
@@ -182,12 +194,12 @@ async def meeting(folder: Path, seed: int) -> AsyncIterator[Meeting]:
     met: Meeting | None = None
     server = start_server(folder / "data", port=free_port())
     try:
-        async with async_playwright() as playwright:
+        async with link_to("127.0.0.1", server.port) as line, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CALL_FLAGS)
-            talkers = [await _talker(browser, name, server.base_url) for name in ("alice", "bob")]
-            alice, bob = talkers
+            alice = await _talker(browser, "alice", f"http://127.0.0.1:{line.port}")
+            bob = await _talker(browser, "bob", server.base_url)
             room_id: str = await alice.does("room", bob.ids["user_id"])
-            met = Meeting(server, alice, bob, room_id, networks, folder)
+            met = Meeting(server, alice, bob, room_id, networks, folder, line)
             yield met
             await browser.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -47,4 +48,21 @@ async def test_a_direct_call_survives_a_new_address(met: Meeting) -> None:
     found = await undergoes(met, "address change")
 
     assert found.fps_after >= LIVES_FPS, found
+    await met.ends_once(call_id)
+
+
+@pytest.mark.parametrize("way", ["relayed", "direct"])
+async def test_a_call_is_there_again_when_all_of_ones_network_was_gone(
+    met: Meeting, way: str
+) -> None:
+    """Signals wait on both sides meanwhile, for peer connections of which some are no more."""
+    await (met.relays() if way == "relayed" else met.goes_directly())
+    call_id = await met.calls()
+
+    for gone_s in (8.0, 4.0):
+        met.loses_all()
+        await asyncio.sleep(gone_s)
+        met.has_all_again()
+        await asyncio.gather(met.alice.sees(30), met.bob.sees(30))
+
     await met.ends_once(call_id)

@@ -129,10 +129,12 @@ async def test_a_page_whose_nat_forgets_it_is_followed_at_once(page: Page, seed:
             freezes.append(nat.media_after_s)
 
         nat.close()
-        roams = [one.why for one in opened.heard(PathChosen)].count("roamed")
         # Beyond what a check of the browser's own would take, 2.5 s apart.
         assert max(freezes) < 0.5, freezes
-        assert roams == 3
+        first, *later = [one.why for one in opened.heard(PathChosen)]
+        assert first == "first"
+        assert len(later) == 3
+        assert set(later) <= {"roamed", "nominated"}  # such a check may be there before the media
 
 
 async def test_a_page_restarts_ice_and_goes_on_with_the_same_keys(page: Page) -> None:
