@@ -101,7 +101,8 @@ export class Calls implements CallsApi {
       try {
         return await this.parts.transport.request("call:accept", ask);
       } catch (cause) {
-        if (asHubbubError(cause).code === "not_found") this.book.silence(callId);
+        // It is over, or this person is in it with another device.
+        if (["not_found", "conflict"].includes(asHubbubError(cause).code)) this.book.silence(callId);
         throw cause;
       }
     });
@@ -256,7 +257,8 @@ export class Calls implements CallsApi {
 
   /** The page was loaded anew in the middle of a call. */
   private comeBack(): void {
-    const me = this.available && !this.joining ? this.me() : undefined;
+    const busy = this.joining || (this.current && !this.current.over);
+    const me = this.available && !busy ? this.me() : undefined;
     const left = me && this.reloads.take(me.deviceId, this.parts.clock.now());
     if (left) this.accept(left.callId, left.choice).catch(() => undefined);
   }

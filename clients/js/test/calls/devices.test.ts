@@ -68,6 +68,24 @@ describe("devices, tabs and reloads", () => {
     expect([hers.phase, second.phase]).toEqual(["connected", "connected"]);
   });
 
+  it("a page that went and was shown again as it was leaves no later call for the one it was in", async () => {
+    const house = new House();
+    const { alice, bob, hers } = await house.call();
+    alice.tab.page!.leaving(); // kept by the browser: nothing is closed
+    await hers.leave();
+    await settle();
+    alice.calls.dismiss();
+    bob.calls.dismiss();
+    const next = await alice.calls.start("garden", "audio");
+    await settle();
+
+    alice.line.cut();
+    alice.line.plug();
+    await house.clock.pass(1_000);
+
+    expect([alice.calls.current, next.phase]).toEqual([next, "ringing"]);
+  });
+
   it.each(["alice", "bob"])("%s loads the page anew and is back in the call, muted as before", async (who) => {
     const house = new House();
     const { alice, bob, hers, his } = await house.call();

@@ -78,6 +78,18 @@ describe("ringing", () => {
     expect(bob.calls.inRoom("garden")).toBeUndefined();
   });
 
+  it("what was not told of its end rings no more once it was answered in vain", async () => {
+    const house = new House();
+    const [alice, bob] = [await house.join("alice"), await house.join("bob")];
+    const hers = await alice.calls.start("garden", "audio");
+    await settle();
+    house.board.calls.get(hers.id)!.state = "ended";
+
+    await expect(bob.calls.accept(hers.id)).rejects.toMatchObject({ code: "conflict" });
+
+    expect(bob.calls.ringing).toEqual([]);
+  });
+
   it("declining ends the call of two", async () => {
     const house = new House();
     const [alice, bob] = [await house.join("alice"), await house.join("bob")];
